@@ -1,1 +1,26 @@
-//! (laid out)
+//! Floor 0: the nouns and the rules. No I/O, no clock, no randomness of its own.
+//!
+//! What a prompt is and what makes one valid ([`prompt`]), the phases it passes ([`phase`]), what happened to it
+//! ([`event`]), what its readers see ([`entry`]), how a stage's work is wrapped while it travels ([`work`]), how long to
+//! wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`]).
+
+pub mod dead_letter;
+pub mod entry;
+pub mod event;
+mod fields;
+pub mod ids;
+pub mod phase;
+pub mod prompt;
+pub mod retry;
+pub mod user;
+pub mod work;
+
+pub use dead_letter::{DeadLetter, Reason};
+pub use entry::{Entry, EntryType};
+pub use event::{Event, Finding, JobState, Verdict, Webhook};
+pub use ids::{Conversation, PromptId, Tenant};
+pub use phase::Phase;
+pub use prompt::{Body, Defaults, Invalid, Prompt};
+pub use retry::Backoff;
+pub use user::User;
+pub use work::{Attempt, Envelope, Submit};

@@ -1,0 +1,94 @@
+//! Reads a JSON object field by field and collects everything that is wrong with it, so that a caller learns it at once.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// One thing that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// JSON pointer to the field.
+    pub pointer: String,
+    /// What would be right. Never repeats the value.
+    pub detail: String,
+}
+
+/// Takes known fields out of an object; [`Fields::finish`] refuses what is left.
+pub(crate) struct Fields {
+    at: String,
+    object: Map<String, Value>,
+    pub(crate) errors: Vec<FieldError>,
+}
+
+impl Fields {
+    pub(crate) fn new(at: &str, object: Map<String, Value>) -> Self {
+        Self { at: at.to_owned(), object, errors: Vec::new() }
+    }
+
+    /// Notes what is wrong with `name`.
+    pub(crate) fn wrong(&mut self, name: &str, detail: impl Into<String>) {
+        let escaped = name.replace('~', "~0").replace('/', "~1");
+        self.errors.push(FieldError { pointer: format!("{}/{escaped}", self.at), detail: detail.into() });
+    }
+
+    /// The field's value; `null` counts as absent, as in Omni's own clients.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A string of 1 to `max` bytes.
+    pub(crate) fn text(&mut self, name: &str, max: usize) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) if !text.is_empty() && text.len() <= max => Some(text),
+            _ => {
+                self.wrong(name, format!("must be a string of 1 to {max} bytes"));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn uuid(&mut self, name: &str) -> Option<Uuid> {
+        let value = self.take(name)?;
+        let parsed = value.as_str().and_then(|text| Uuid::try_parse(text).ok());
+        if parsed.is_none() {
+            self.wrong(name, "must be a UUID");
+        }
+        parsed
+    }
+
+    pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
+        let value = self.take(name)?;
+        if !value.is_boolean() {
+            self.wrong(name, "must be true or false");
+        }
+        value.as_bool()
+    }
+
+    pub(crate) fn integer(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
+        let value = self.take(name)?;
+        let number = value.as_u64().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.wrong(name, format!("must be a whole number from {min} to {max}"));
+        }
+        number
+    }
+
+    pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        if let Value::Object(map) = self.take(name)? {
+            return Some(map);
+        }
+        self.wrong(name, "must be an object");
+        None
+    }
+
+    /// Refuses every field that nobody took.
+    pub(crate) fn finish(mut self, known: &[&str]) -> Vec<FieldError> {
+        for name in self.object.keys().cloned().collect::<Vec<_>>() {
+            if self.object[&name].is_null() && known.contains(&name.as_str()) {
+                continue;
+            }
+            self.wrong(&name, format!("is not a known field; known are {}", known.join(", ")));
+        }
+        self.errors
+    }
+}

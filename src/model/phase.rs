@@ -1,0 +1,146 @@
+//! The phases of a prompt and the steps between them.
+//!
+//! ```text
+//!            accept                turn, send               201                webhook or finding
+//! (nothing) ───────▶ queued ─────────────────▶ sending ───────────▶ submitted ───────▶ finishing ───▶ answered
+//!     └────▶ waiting ──▲  ▲                      │  │                                   ▲   │  │        failed
+//!            (behind the  └── 429, 409, no byte ─┘  └── outcome unknown, adopted ───────┘   │  │        cancelled
+//!             active one)                                                                   ▼  └──────▶ expired
+//!                                                                                         dead (kept; replay, discard,
+//!                                                                                               or overtaken by an answer)
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Where a prompt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Accepted, behind the active prompt of its conversation.
+    Waiting,
+    /// Accepted, holds its conversation's slot, waits for its turn.
+    Queued,
+    /// A create has been or is about to be sent: nobody may send another.
+    Sending,
+    /// Omni has the job.
+    Submitted,
+    /// A final state of the job, or a refusal, is known and not published yet.
+    Finishing,
+    /// `omni.answer` is out.
+    Answered,
+    /// `omni.failed` is out.
+    Failed,
+    /// `omni.cancelled` is out.
+    Cancelled,
+    /// `omni.expired` is out.
+    Expired,
+    /// A dead letter holds it; its readers have been told `omni.delayed`.
+    Dead,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Waiting,
+        Self::Queued,
+        Self::Sending,
+        Self::Submitted,
+        Self::Finishing,
+        Self::Answered,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Dead,
+    ];
+
+    /// As stored and as shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Submitted => "submitted",
+            Self::Finishing => "finishing",
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether the terminal entry is out: nothing follows.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Answered | Self::Failed | Self::Cancelled | Self::Expired)
+    }
+
+    /// Whether a prompt may go from here to `next`. The scripts of the store take their guards from this table.
+    pub const fn may_become(self, next: Self) -> bool {
+        match next {
+            Self::Waiting => false,
+            Self::Queued => matches!(self, Self::Waiting | Self::Sending),
+            Self::Sending => matches!(self, Self::Queued),
+            Self::Submitted => matches!(self, Self::Sending),
+            Self::Finishing => !self.is_terminal(),
+            Self::Answered | Self::Failed | Self::Cancelled | Self::Expired => matches!(self, Self::Finishing | Self::Dead),
+            Self::Dead => !self.is_terminal() && !matches!(self, Self::Dead),
+        }
+    }
+
+    /// The phases from which a prompt may become `self`, as a script's argument: `" queued sending "`.
+    pub fn sources(self) -> String {
+        let mut list = String::from(" ");
+        for phase in Self::ALL.into_iter().filter(|phase| phase.may_become(self)) {
+            list.push_str(phase.as_str());
+            list.push(' ');
+        }
+        list
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == text).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back() {
+        for phase in Phase::ALL {
+            assert_eq!(phase.as_str().parse(), Ok(phase));
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_a_terminal_phase() {
+        for from in Phase::ALL.into_iter().filter(|phase| phase.is_terminal()) {
+            for to in Phase::ALL {
+                assert!(!from.may_become(to), "{from} -> {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_create_is_only_sent_from_the_queue() {
+        assert_eq!(Phase::Sending.sources(), " queued ");
+    }
+
+    #[test]
+    fn every_unfinished_phase_can_end() {
+        for from in Phase::ALL.into_iter().filter(|phase| !phase.is_terminal()) {
+            assert!(from.may_become(Phase::Finishing), "{from}");
+        }
+    }
+}

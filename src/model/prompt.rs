@@ -1,0 +1,330 @@
+//! A prompt as callers send it, checked in full before anything is stored.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+pub use super::fields::FieldError;
+use super::fields::Fields;
+use super::ids::{Conversation, Tenant};
+use super::user::User;
+
+/// Longest prompt in bytes.
+pub const MAX_PROMPT: usize = 32 * 1024;
+/// Largest `metadata` in bytes of JSON.
+pub const MAX_METADATA: usize = 4 * 1024;
+/// Largest description of a user in bytes of JSON.
+pub const MAX_PROFILE: usize = 16 * 1024;
+/// Longest idempotency key in bytes.
+pub const MAX_IDEMPOTENCY_KEY: usize = 256;
+
+const KNOWN: [&str; 13] = [
+    "prompt",
+    "modelId",
+    "conversation",
+    "conversationId",
+    "topicName",
+    "branchId",
+    "user",
+    "userId",
+    "idempotencyKey",
+    "metadata",
+    "progress",
+    "deadlineSeconds",
+    "tenant",
+];
+
+/// What the relay needs to ask Omni, as stored in the prompt's record.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prompt {
+    /// The question.
+    pub prompt: String,
+    /// Omni's model.
+    pub model_id: Uuid,
+    /// Omni's topic, when the caller chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_name: Option<String>,
+    /// A branch of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_id: Option<Uuid>,
+    /// Whose permissions count.
+    pub user: User,
+    /// Whether progress webhooks are asked for.
+    #[serde(default)]
+    pub progress: bool,
+    /// Seconds from acceptance after which the answer is of no use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+}
+
+/// Questions and names stay out of logs.
+impl std::fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prompt").field("model_id", &self.model_id).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A checked body: the prompt and where it belongs.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// What to ask.
+    pub prompt: Prompt,
+    /// The caller's thread, when it named one.
+    pub conversation: Option<String>,
+    /// Omni's conversation, when it named one.
+    pub conversation_id: Option<Uuid>,
+    /// Makes a repeat harmless.
+    pub idempotency_key: Option<String>,
+    /// Returned in every entry.
+    pub metadata: Map<String, Value>,
+    /// Whose prompt it is; only the intake stream may say so.
+    pub tenant: Option<String>,
+    /// SHA-256 over the canonical body without its idempotency key, in hex.
+    pub fingerprint: String,
+}
+
+/// What a body may leave out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Defaults {
+    /// Used when a body has no `modelId`.
+    pub model_id: Option<Uuid>,
+    /// Whether a prompt without a user runs with the rights of the key's creator.
+    pub run_as_key_owner: bool,
+    /// Whether `tenant` is a known field: on the intake stream.
+    pub names_tenant: bool,
+}
+
+/// Why a body was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Not JSON at all.
+    #[error("the body is not JSON")]
+    Syntax,
+    /// Fields are wrong or missing.
+    #[error("{} of the body's fields cannot be used", .0.len())]
+    Fields(Vec<FieldError>),
+}
+
+impl Body {
+    /// Reads and checks a body. Existence of models, topics and conversations is left to Omni.
+    pub fn parse(bytes: &[u8], defaults: Defaults) -> Result<Self, Invalid> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)?;
+        let Value::Object(mut object) = value else {
+            return Err(Invalid::Fields(vec![FieldError { pointer: String::new(), detail: "must be an object".to_owned() }]));
+        };
+        let fingerprint = fingerprint(&object);
+        if !defaults.names_tenant && object.get("tenant").is_some() {
+            object.remove("tenant");
+            let detail = "is not taken here: the caller's key says whose prompt it is".to_owned();
+            return Err(Invalid::Fields(vec![FieldError { pointer: "/tenant".to_owned(), detail }]));
+        }
+        let mut fields = Fields::new("", object);
+        let prompt = required(&mut fields, "prompt", |fields| fields.text("prompt", MAX_PROMPT));
+        let model_id = match fields.uuid("modelId").or(defaults.model_id) {
+            None if fields.errors.iter().all(|error| error.pointer != "/modelId") => {
+                fields.wrong("modelId", "is required: no default model is configured");
+                None
+            }
+            model_id => model_id,
+        };
+        let user = user(&mut fields, defaults);
+        let body = (
+            conversation(&mut fields),
+            fields.uuid("conversationId"),
+            fields.text("topicName", 256),
+            fields.uuid("branchId"),
+            fields.text("idempotencyKey", MAX_IDEMPOTENCY_KEY),
+            metadata(&mut fields),
+            fields.flag("progress"),
+            fields.integer("deadlineSeconds", 1, 86_400),
+            fields.text("tenant", 64),
+        );
+        let errors = fields.finish(&KNOWN);
+        let (Some(prompt), Some(model_id), Some(user), true) = (prompt, model_id, user, errors.is_empty()) else {
+            return Err(Invalid::Fields(errors));
+        };
+        let (conversation, conversation_id, topic_name, branch_id, idempotency_key, metadata, progress, deadline_seconds, tenant) =
+            body;
+        let progress = progress.unwrap_or_default();
+        let prompt = Prompt { prompt, model_id, topic_name, branch_id, user, progress, deadline_seconds };
+        Ok(Self { prompt, conversation, conversation_id, idempotency_key, metadata, tenant, fingerprint })
+    }
+}
+
+fn required<T>(fields: &mut Fields, name: &str, read: impl Fn(&mut Fields) -> Option<T>) -> Option<T> {
+    let before = fields.errors.len();
+    let value = read(fields);
+    if value.is_none() && fields.errors.len() == before {
+        fields.wrong(name, "is required");
+    }
+    value
+}
+
+fn conversation(fields: &mut Fields) -> Option<String> {
+    let key = fields.text("conversation", Conversation::MAX_KEY)?;
+    if Conversation::new(&Tenant::default(), &key).is_none() {
+        fields.wrong("conversation", "must match [A-Za-z0-9._:-]{1,128}");
+    }
+    Some(key)
+}
+
+fn metadata(fields: &mut Fields) -> Map<String, Value> {
+    let map = fields.object("metadata").unwrap_or_default();
+    if serde_json::to_string(&map).is_ok_and(|text| text.len() > MAX_METADATA) {
+        fields.wrong("metadata", format!("must be at most {MAX_METADATA} bytes of JSON"));
+    }
+    map
+}
+
+/// `user: {userId | externalId, …}` or `userId` at the top, as in Omni's own API.
+fn user(fields: &mut Fields, defaults: Defaults) -> Option<User> {
+    let before = fields.errors.len();
+    let top = fields.uuid("userId");
+    let nested = fields.object("user");
+    if fields.errors.len() > before {
+        return None;
+    }
+    match (top, nested) {
+        (Some(user_id), None) => Some(User::Id { user_id }),
+        (Some(_), Some(_)) => {
+            fields.wrong("userId", "and user cannot both be given");
+            None
+        }
+        (None, Some(object)) => nested_user(fields, object),
+        (None, None) if defaults.run_as_key_owner => Some(User::Owner {}),
+        (None, None) => {
+            fields.wrong("user", "is required: {\"externalId\": …} or {\"userId\": …}; without one Omni would answer with the rights of the key's creator");
+            None
+        }
+    }
+}
+
+fn nested_user(fields: &mut Fields, object: Map<String, Value>) -> Option<User> {
+    const PROFILE: [&str; 9] = [
+        "name",
+        "email",
+        "groups",
+        "userAttributes",
+        "connectionRoles",
+        "modelRoles",
+        "entity",
+        "externalId",
+        "userId",
+    ];
+    let mut inner = Fields::new("/user", object);
+    let user_id = inner.uuid("userId");
+    let external_id = inner.text("externalId", 512);
+    let mut profile = Map::new();
+    for name in &PROFILE[..7] {
+        if let Some(value) = inner.take(name) {
+            profile.insert((*name).to_owned(), value);
+        }
+    }
+    if serde_json::to_string(&profile).is_ok_and(|text| text.len() > MAX_PROFILE) {
+        fields.wrong("user", format!("must be at most {MAX_PROFILE} bytes of JSON"));
+    }
+    if user_id.is_some() == external_id.is_some() && inner.errors.is_empty() {
+        fields.wrong("user", "must have one of externalId and userId");
+    }
+    fields.errors.extend(inner.finish(&PROFILE));
+    match (user_id, external_id) {
+        (Some(user_id), None) => Some(User::Id { user_id }),
+        (None, Some(external_id)) => Some(User::External { external_id, profile }),
+        _ => None,
+    }
+}
+
+/// Two bodies that say the same have the same fingerprint, whatever the order of their keys.
+fn fingerprint(object: &Map<String, Value>) -> String {
+    let mut canonical = object.clone();
+    canonical.remove("idempotencyKey");
+    canonical.retain(|_, value| !value.is_null());
+    // serde_json keeps objects sorted by key, so the text is canonical.
+    hex::encode(Sha256::digest(Value::Object(canonical).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const MODEL: &str = "11111111-1111-4111-8111-111111111111";
+    const USER: &str = "22222222-2222-4222-8222-222222222222";
+
+    fn parse(value: &Value) -> Result<Body, Invalid> {
+        Body::parse(value.to_string().as_bytes(), Defaults::default())
+    }
+
+    fn pointers(value: &Value) -> Vec<String> {
+        match parse(value) {
+            Err(Invalid::Fields(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
+            other => panic!("expected field errors, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_guides_own_body_works() {
+        let body = parse(&json!({"modelId": MODEL, "prompt": "revenue?", "userId": USER})).unwrap();
+        assert_eq!(body.prompt.user, User::Id { user_id: USER.parse().unwrap() });
+        assert_eq!(body.prompt.model_id.to_string(), MODEL);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let wrong = json!({"prompt": "", "modelId": "x", "conversation": "a b", "metadata": [], "progress": 1,
+                           "deadlineSeconds": 0, "user": {"externalId": "e", "nmae": "x"}, "promt": "y"});
+        let mut found = pointers(&wrong);
+        found.sort();
+        let expected =
+            ["/conversation", "/deadlineSeconds", "/metadata", "/modelId", "/progress", "/prompt", "/promt", "/user/nmae"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_prompt_without_a_user_is_refused_unless_allowed() {
+        let body = json!({"prompt": "q", "modelId": MODEL});
+        assert_eq!(pointers(&body), ["/user"]);
+        let allowed = Defaults { run_as_key_owner: true, ..Defaults::default() };
+        let parsed = Body::parse(body.to_string().as_bytes(), allowed).unwrap();
+        assert_eq!(parsed.prompt.user, User::Owner {});
+    }
+
+    #[test]
+    fn limits_are_bytes() {
+        let with = |prompt: String| json!({"prompt": prompt, "modelId": MODEL, "userId": USER});
+        assert!(parse(&with("é".repeat(MAX_PROMPT / 2))).is_ok());
+        assert_eq!(pointers(&with("é".repeat(MAX_PROMPT / 2 + 1))), ["/prompt"]);
+    }
+
+    #[test]
+    fn the_fingerprint_ignores_order_and_the_key_itself() {
+        let fingerprint = |text: &str| Body::parse(text.as_bytes(), Defaults::default()).unwrap().fingerprint;
+        let a = fingerprint(&format!(r#"{{"prompt":"q","modelId":"{MODEL}","userId":"{USER}"}}"#));
+        let b = fingerprint(&format!(r#"{{"userId":"{USER}", "idempotencyKey":"k","modelId":"{MODEL}","prompt":"q"}}"#));
+        let c = fingerprint(&format!(r#"{{"prompt":"q2","modelId":"{MODEL}","userId":"{USER}"}}"#));
+        assert_eq!(a, b);
+        assert_ne!(a, c);
+    }
+
+    #[test]
+    fn users_survive_storage() {
+        for user in [
+            User::Id { user_id: USER.parse().unwrap() },
+            User::External { external_id: "e".to_owned(), profile: Map::new() },
+            User::Owner {},
+        ] {
+            let text = serde_json::to_string(&user).unwrap();
+            assert_eq!(serde_json::from_str::<User>(&text).unwrap(), user);
+        }
+    }
+
+    #[test]
+    fn only_the_stream_names_a_tenant() {
+        let body = json!({"prompt": "q", "modelId": MODEL, "userId": USER, "tenant": "acme"});
+        assert_eq!(pointers(&body), ["/tenant"]);
+        let stream = Defaults { names_tenant: true, ..Defaults::default() };
+        assert_eq!(Body::parse(body.to_string().as_bytes(), stream).unwrap().tenant.as_deref(), Some("acme"));
+    }
+}
