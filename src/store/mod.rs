@@ -1,1 +1,67 @@
-//! (laid out)
+//! Floor 2: the only speaker of Redis.
+//!
+//! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
+//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`]. A [`delivery::Delivery`] is work that is
+//! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
+
+pub mod accept;
+pub mod connection;
+pub mod conversation;
+pub mod delivery;
+pub mod due;
+mod error;
+pub mod inbox;
+pub mod keys;
+pub mod publish;
+pub mod record;
+mod script;
+pub mod settle;
+pub mod streams;
+pub mod submit;
+pub mod wake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::StoreError;
+
+use connection::Redis;
+use keys::Keys;
+
+/// Lives and limits of what the store keeps.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Of conversation streams, done marks and finished records.
+    pub retention: Duration,
+    /// Of entries in `answers`.
+    pub answers_age: Duration,
+    /// Most entries in `answers`.
+    pub answers_len: u64,
+    /// How many entries of `prompts` may be undelivered or in work before prompts wait for a turn.
+    pub window: usize,
+}
+
+/// The store: cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) redis: Redis,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl Store {
+    /// A store on `redis` in one namespace.
+    pub fn new(redis: Redis, namespace: &str, policy: Policy) -> Self {
+        Self { redis, keys: Arc::new(Keys::new(namespace)), policy: Arc::new(policy) }
+    }
+
+    /// The names of everything.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The connection, for probes.
+    pub const fn redis(&self) -> &Redis {
+        &self.redis
+    }
+}

@@ -1,0 +1,135 @@
+//! accept: a prompt becomes ours.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::delivery::Delivery;
+use super::script::{Move, script, unexpected, with_keys};
+use super::{Store, StoreError};
+use crate::model::{Body, Conversation, Phase, PromptId, Tenant};
+
+static ACCEPT: Move = script!("accept");
+
+/// How long an idempotency key is remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// A checked prompt on its way in.
+#[derive(Debug)]
+pub struct Intake<'a> {
+    /// Its new id.
+    pub id: PromptId,
+    /// Where it belongs.
+    pub conversation: &'a Conversation,
+    /// What was asked.
+    pub body: &'a Body,
+    /// The caller's trace context, or a new one.
+    pub traceparent: &'a str,
+    /// Unix milliseconds.
+    pub now: u64,
+    /// When to look at it first, unix milliseconds.
+    pub first_check: u64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is ours now.
+    New(Phase),
+    /// The same prompt came before, under this id.
+    Same(PromptId),
+    /// The idempotency key was used for another body.
+    KeyReused,
+    /// The conversation answers with another user's permissions.
+    UserMismatch,
+    /// Omni's conversation belongs to another conversation here.
+    BoundTo(Conversation),
+    /// The conversation continues another conversation of Omni's.
+    Rebound,
+    /// The intake entry is no longer ours: another replica took it over.
+    Lost,
+}
+
+impl Store {
+    /// Accepts a prompt, and with it settles the intake entry it came from. Safe to repeat with an idempotency key, or
+    /// with an intake entry.
+    pub async fn accept(&self, intake: &Intake<'_>, from: Option<&Delivery>) -> Result<Accepted, StoreError> {
+        let keys = &self.keys;
+        let tenant = intake.conversation.tenant();
+        let id = intake.id.to_string();
+        let conversation_id = intake.body.conversation_id.map(|id| id.to_string()).unwrap_or_default();
+        let idempotency_key = intake.body.idempotency_key.as_deref();
+        let mut call = with_keys(
+            &ACCEPT,
+            &[
+                &keys.prompt(&id),
+                &keys.slot(intake.conversation),
+                &keys.waiting(intake.conversation),
+                &keys.alias(&conversation_id),
+                &keys.deadlines,
+                &keys.idempotency(&tenant, idempotency_key.unwrap_or_default()),
+                &keys.prompts,
+                &keys.turns,
+                &keys.ready(tenant.as_str()),
+                &keys.intake,
+            ],
+        );
+        let metadata = serde_json::Value::Object(intake.body.metadata.clone()).to_string();
+        let request = serde_json::to_string(&intake.body.prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
+        call.arg(&id)
+            .arg(tenant.as_str())
+            .arg(intake.conversation.as_str())
+            .arg(intake.body.prompt.user.identity())
+            .arg(&conversation_id)
+            .arg(intake.now)
+            .arg(intake.first_check)
+            .arg(self.policy.window)
+            .arg(idempotency_key.map(|_| intake.body.fingerprint.as_str()).unwrap_or_default())
+            .arg(millis(REMEMBERED))
+            .arg(from.map(Delivery::id).unwrap_or_default())
+            .arg(from.map(Delivery::consumer).unwrap_or_default());
+        for (name, value) in [
+            ("v", "1"),
+            ("conversation", intake.conversation.as_str()),
+            ("request", &request),
+            ("metadata", &metadata),
+            ("traceparent", intake.traceparent),
+        ] {
+            call.arg(name).arg(value);
+        }
+        let words = self.words(&call).await?;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["accepted", phase] => Ok(Accepted::New(phase.parse().map_err(|()| unexpected())?)),
+            ["same", id] => Ok(Accepted::Same(id.parse().map_err(|_| unexpected())?)),
+            ["reused"] => Ok(Accepted::KeyReused),
+            ["user"] => Ok(Accepted::UserMismatch),
+            ["bound", other] => Ok(Accepted::BoundTo(Conversation::from_full(other).ok_or_else(unexpected)?)),
+            ["rebound"] => Ok(Accepted::Rebound),
+            ["lost"] => Ok(Accepted::Lost),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The conversation that continues Omni's.
+    pub async fn conversation_of(&self, conversation_id: Uuid) -> Result<Option<Conversation>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.alias(&conversation_id.to_string()));
+        let name: Option<String> = self.redis.query(&command).await?;
+        Ok(name.and_then(|name| Conversation::from_full(&name)))
+    }
+
+    /// Whether the conversation is known: it has a slot.
+    pub async fn knows(&self, tenant: &Tenant, conversation: &Conversation) -> Result<bool, StoreError> {
+        if conversation.tenant() != *tenant {
+            return Ok(false);
+        }
+        let mut command = redis::cmd("EXISTS");
+        command.arg(self.keys.slot(conversation));
+        self.redis.query(&command).await
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

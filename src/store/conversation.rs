@@ -1,0 +1,71 @@
+//! Reading a conversation's stream.
+
+use redis::streams::StreamRangeReply;
+use serde_json::value::RawValue;
+
+use super::{Store, StoreError};
+use crate::model::Conversation;
+use crate::model::entry::to_cloud_event;
+
+/// One entry as it stands in the stream.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its id in the stream.
+    pub id: String,
+    /// The CloudEvents `type`.
+    pub kind: String,
+    /// The CloudEvent as JSON.
+    pub event: Box<RawValue>,
+}
+
+impl Store {
+    /// At most `count` entries after `after` (`0` from the beginning), oldest first.
+    pub async fn entries(
+        &self,
+        conversation: &Conversation,
+        after: &str,
+        count: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.range(conversation, &format!("({after}"), "+", count).await
+    }
+
+    /// One entry by its id in the stream.
+    pub async fn entry(&self, conversation: &Conversation, id: &str) -> Result<Option<Stored>, StoreError> {
+        Ok(self.range(conversation, id, id, 1).await?.pop())
+    }
+
+    /// The oldest and the newest id that are kept; `None` for an empty stream.
+    pub async fn bounds(&self, conversation: &Conversation) -> Result<Option<(String, String)>, StoreError> {
+        let key = self.keys.conversation(conversation);
+        let mut newest = redis::cmd("XREVRANGE");
+        newest.arg(&key).arg("+").arg("-").arg("COUNT").arg(1);
+        let newest: StreamRangeReply = self.redis.query(&newest).await?;
+        let oldest = self.range(conversation, "-", "+", 1).await?.pop();
+        Ok(oldest.zip(newest.ids.into_iter().next()).map(|(oldest, newest)| (oldest.id, newest.id)))
+    }
+
+    async fn range(
+        &self,
+        conversation: &Conversation,
+        from: &str,
+        to: &str,
+        count: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(self.keys.conversation(conversation)).arg(from).arg(to).arg("COUNT").arg(count);
+        let reply: StreamRangeReply = self.redis.query(&command).await?;
+        reply.ids.into_iter().map(|entry| stored(&entry)).collect()
+    }
+}
+
+fn stored(entry: &redis::streams::StreamId) -> Result<Stored, StoreError> {
+    const WHAT: StoreError = StoreError::Corrupt { what: "an entry of a conversation" };
+    let mut fields = Vec::with_capacity(entry.map.len());
+    for (name, value) in &entry.map {
+        let redis::Value::BulkString(bytes) = value else { return Err(WHAT) };
+        fields.push((name.as_str(), std::str::from_utf8(bytes).map_err(|_| WHAT)?));
+    }
+    let kind = fields.iter().find(|(name, _)| *name == "type").map(|(_, value)| (*value).to_owned()).ok_or(WHAT)?;
+    let event = to_cloud_event(fields).ok_or(WHAT)?;
+    Ok(Stored { id: entry.id.clone(), kind, event })
+}

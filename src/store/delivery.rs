@@ -1,0 +1,152 @@
+//! Work that this process holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::keys::Keys;
+use super::script::{Move, script, unexpected, with_keys};
+use super::{Store, StoreError};
+use crate::model::Envelope;
+
+static DONE: Move = script!("done");
+static RENEW: Move = script!("renew");
+static DEFER: Move = script!("defer");
+
+/// The streams that stages read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Pushed prompts.
+    Intake,
+    /// Prompts to submit.
+    Prompts,
+    /// What happened.
+    Inbox,
+}
+
+impl Stream {
+    /// Its key.
+    pub fn key(self, keys: &Keys) -> &str {
+        match self {
+            Self::Intake => &keys.intake,
+            Self::Prompts => &keys.prompts,
+            Self::Inbox => &keys.inbox,
+        }
+    }
+
+    /// The stage that reads it: a label of metrics, and part of a dead letter.
+    pub const fn stage(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Prompts => "submit",
+            Self::Inbox => "process",
+        }
+    }
+}
+
+/// One entry that is pending for a consumer of this process.
+#[must_use = "a delivery that nobody settles is delivered again"]
+#[derive(Debug)]
+pub struct Delivery {
+    pub(super) stream: Stream,
+    pub(super) id: String,
+    pub(super) consumer: Arc<str>,
+    pub(super) deliveries: u64,
+    pub(super) fields: HashMap<String, Vec<u8>>,
+}
+
+impl Delivery {
+    /// The entry's id in its stream.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Who holds it.
+    pub fn consumer(&self) -> &str {
+        &self.consumer
+    }
+
+    /// Where it came from.
+    pub const fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// How often it was delivered, this time included.
+    pub const fn deliveries(&self) -> u64 {
+        self.deliveries
+    }
+
+    /// A field's bytes.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.get(name).map(Vec::as_slice)
+    }
+
+    /// What a dead letter keeps of it: the one field of our own entries, or all fields of a foreign one as JSON.
+    pub fn original(&self) -> Vec<u8> {
+        match self.fields.get("entry").or_else(|| self.fields.get("data")) {
+            Some(bytes) if self.fields.len() == 1 => bytes.clone(),
+            _ => {
+                let text: HashMap<&str, String> = self
+                    .fields
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value).into_owned()))
+                    .collect();
+                serde_json::to_vec(&text).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Whether a move on a delivery took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It did, and the delivery is gone.
+    Yes,
+    /// The delivery belongs to another consumer by now: nothing was changed.
+    Lost,
+}
+
+impl Settled {
+    pub(super) fn from_words(words: &[String]) -> Result<Self, StoreError> {
+        match words.first().map(String::as_str) {
+            Some("lost") => Ok(Self::Lost),
+            Some(_) => Ok(Self::Yes),
+            None => Err(unexpected()),
+        }
+    }
+}
+
+impl Store {
+    /// Nothing more to do: ack and delete.
+    pub async fn done(&self, delivery: &Delivery) -> Result<Settled, StoreError> {
+        let mut call = with_keys(&DONE, &[delivery.stream.key(&self.keys)]);
+        call.arg(&delivery.id).arg(delivery.consumer());
+        Settled::from_words(&self.words(&call).await?)
+    }
+
+    /// Still being worked on: nobody may claim it for another while.
+    pub async fn renew(&self, delivery: &Delivery) -> Result<Settled, StoreError> {
+        let mut call = with_keys(&RENEW, &[delivery.stream.key(&self.keys)]);
+        call.arg(&delivery.id).arg(delivery.consumer());
+        Settled::from_words(&self.words(&call).await?)
+    }
+
+    /// Later: the entry waits in `due` until `when` (unix milliseconds) and comes back as `envelope`.
+    pub async fn defer<W: Serialize>(
+        &self,
+        delivery: &Delivery,
+        when: u64,
+        envelope: &Envelope<W>,
+    ) -> Result<Settled, StoreError> {
+        let entry = serde_json::to_string(envelope).map_err(|_| StoreError::Corrupt { what: "an envelope" })?;
+        let keys = &self.keys;
+        let mut call = with_keys(&DEFER, &[delivery.stream.key(keys), &keys.due, &keys.due_entries]);
+        call.arg(&delivery.id)
+            .arg(delivery.consumer())
+            .arg(when)
+            .arg(format!("{}:{}", delivery.stream.stage(), delivery.id))
+            .arg(entry);
+        Settled::from_words(&self.words(&call).await?)
+    }
+}

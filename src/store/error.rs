@@ -1,0 +1,60 @@
+//! Why a move did not happen.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// What the store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Redis cannot be reached, or does not answer in time. Whether the last command took effect is unknown; every move
+    /// is safe to repeat.
+    #[error("redis is unavailable")]
+    Unavailable(#[source] Option<RedisError>),
+    /// Redis answers, but not now: loading, failing over, moving slots, out of memory.
+    #[error("redis is not ready")]
+    NotReady(#[source] RedisError),
+    /// A consumer group is gone (flushed, or lost in a failover).
+    #[error("the consumer group is gone")]
+    NoGroup,
+    /// Redis refused a command: missing rights, or a key of another type.
+    #[error("redis refused a command")]
+    Refused(#[source] RedisError),
+    /// What is stored cannot be read.
+    #[error("failed to read {what}")]
+    Corrupt {
+        /// What it was.
+        what: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Whether waiting helps.
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::NotReady(_))
+    }
+}
+
+impl From<RedisError> for StoreError {
+    fn from(error: RedisError) -> Self {
+        let said = |word: &str| error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word));
+        if said("NOGROUP") {
+            return Self::NoGroup;
+        }
+        if said("OOM") || said("MASTERDOWN") || said("MISCONF") || said("NOREPLICAS") || said("UNBLOCKED") {
+            return Self::NotReady(error);
+        }
+        match error.kind() {
+            ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Self::Unavailable(Some(error)),
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ReadOnly
+                | ServerErrorKind::Ask
+                | ServerErrorKind::Moved,
+            ) => Self::NotReady(error),
+            _ if error.is_connection_dropped() || error.is_timeout() => Self::Unavailable(Some(error)),
+            _ => Self::Refused(error),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! receive and finish: what Omni said comes in, and takes effect on the record.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::accept::millis;
+use super::record::Record;
+use super::script::{Move, script, unexpected, with_keys};
+use super::{Store, StoreError};
+use crate::model::{Envelope, Event, Phase, PromptId, Webhook};
+
+static RECEIVE: Move = script!("receive");
+static FINISH: Move = script!("finish");
+
+/// How long a webhook is remembered.
+const REMEMBERED: Duration = Duration::from_secs(72 * 3600);
+/// Most entries that nobody understands.
+const UNHANDLED: usize = 10_000;
+
+/// What became of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It is in the inbox.
+    Stored,
+    /// It, or one that says the same, was there before.
+    Duplicate,
+}
+
+/// Where a prompt stands when a final state of its job is known.
+#[derive(Debug)]
+pub enum Finish {
+    /// Publish: the record as it is now, and the phase it had before.
+    Go(Box<Record>, Phase),
+    /// Published before.
+    Terminal(Phase),
+    /// The prompt has another job.
+    Other(String),
+    /// There is no record.
+    Missing,
+}
+
+impl Store {
+    /// Stores a verified webhook, once.
+    pub async fn receive(&self, webhook: Webhook) -> Result<Received, StoreError> {
+        let keys = &self.keys;
+        let by_job = keys.seen_job(webhook.job_id, &webhook.state);
+        let by_event = match &webhook.event_id {
+            Some(id) => keys.seen_event(id),
+            None => keys.seen_event(&hex::encode(Sha256::digest(&webhook.body))),
+        };
+        let entry = serde_json::to_string(&Envelope::new(Event::Webhook(webhook)))
+            .map_err(|_| StoreError::Corrupt { what: "a webhook" })?;
+        let mut call = with_keys(&RECEIVE, &[&keys.inbox, &by_event, &by_job]);
+        call.arg(entry).arg(millis(REMEMBERED));
+        let stored: bool = self.reply(&call).await?;
+        Ok(if stored { Received::Stored } else { Received::Duplicate })
+    }
+
+    /// Keeps a valid event that nobody understands, for a person to look at.
+    pub async fn unhandled(&self, body: &[u8]) -> Result<(), StoreError> {
+        let mut command = redis::cmd("XADD");
+        command.arg(&self.keys.unhandled).arg("MAXLEN").arg("~").arg(UNHANDLED).arg("*").arg("body").arg(body);
+        self.redis.query(&command).await
+    }
+
+    /// A final state is known (of `job_id`, where a job is meant): no deadline touches the prompt any more. Adopts the job
+    /// where the create's outcome was unknown. Safe to repeat.
+    pub async fn finish(&self, id: PromptId, job_id: Option<&str>, now: u64) -> Result<Finish, StoreError> {
+        let keys = &self.keys;
+        let text = id.to_string();
+        let mut call = with_keys(&FINISH, &[&keys.prompt(&text), &keys.job(job_id.unwrap_or_default())]);
+        call.arg(&text).arg(job_id.unwrap_or_default()).arg(now).arg(Phase::Finishing.sources());
+        call.arg(millis(self.policy.retention * 2));
+        let words = self.words(&call).await?;
+        let phase = |word: &String| word.parse().map_err(|()| unexpected());
+        match words.as_slice() {
+            [tag, before, fields @ ..] if tag == "finishing" => {
+                let fields = fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+                Ok(Finish::Go(Box::new(Record::parse(id, fields)?), phase(before)?))
+            }
+            [tag, now] if tag == "terminal" => Ok(Finish::Terminal(phase(now)?)),
+            [tag, other] if tag == "other" => Ok(Finish::Other(other.clone())),
+            [tag] if tag == "missing" => Ok(Finish::Missing),
+            _ => Err(unexpected()),
+        }
+    }
+}

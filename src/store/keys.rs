@@ -1,0 +1,185 @@
+//! Every key, in one place.
+//!
+//! Control plane, one hash slot per namespace (`{N}` is the tag), so that each move is one script:
+//!
+//! | key | type | what | lives |
+//! | --- | --- | --- | --- |
+//! | `{N}:intake` | stream | prompts pushed by other programs: field `data` | until accepted or dead-lettered |
+//! | `{N}:intake:lease` | string | the consumer that reads `intake` in order | seconds, renewed |
+//! | `{N}:ready:<tenant>`, `{N}:turns` | list, zset | prompts whose conversation is free, and whose turn is next | until moved to `prompts` |
+//! | `{N}:prompts` | stream | the next prompts to submit, as short as the free handlers | until settled |
+//! | `{N}:inbox` | stream | verified webhooks and findings of our own | until settled |
+//! | `{N}:prompt:<promptId>` | hash | the record | retention after the end; `request` goes at the end |
+//! | `{N}:job:<jobId>` | string | promptId | as the record |
+//! | `{N}:idempotency:<tenant>:<hash>` | string | promptId and fingerprint | 24 h |
+//! | `{N}:seen:event:<hash>`, `{N}:seen:job:<jobId>:<STATE>` | string | dedupe marks of webhooks | 72 h |
+//! | `{N}:slot:<conv>` | hash | `user`, `conversationId` (set once), `active`, `dead` (count) | none while a prompt is unfinished or dead, else retention and a day |
+//! | `{N}:waiting:<conv>` | list | prompts behind the active one | while waiting |
+//! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot |
+//! | `{N}:deadlines` | zset | promptId → next check | until terminal or dead |
+//! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
+//! | `{N}:dead`, `{N}:dead:<id>` | zset, hash | dead letters by time | until replayed, discarded or overtaken |
+//! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
+//! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
+//!
+//! Data plane, one hash slot per conversation:
+//!
+//! | key | type | what | lives |
+//! | --- | --- | --- | --- |
+//! | `N:conversation:{<conv>}` | stream | what consumers read | retention and about 10,000 entries |
+//! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
+//! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
+//! | `N:wake` | channel | conversations that got an entry | – |
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::model::{Conversation, JobState, PromptId, Tenant};
+
+/// Names keys of one namespace.
+#[derive(Debug)]
+pub struct Keys {
+    namespace: String,
+    /// `{N}:intake`
+    pub intake: String,
+    /// `{N}:intake:lease`
+    pub intake_lease: String,
+    /// `{N}:prompts`
+    pub prompts: String,
+    /// `{N}:inbox`
+    pub inbox: String,
+    /// `{N}:turns`
+    pub turns: String,
+    /// `{N}:deadlines`
+    pub deadlines: String,
+    /// `{N}:due`
+    pub due: String,
+    /// `{N}:due:entries`
+    pub due_entries: String,
+    /// `{N}:dead`
+    pub dead: String,
+    /// `{N}:unhandled`
+    pub unhandled: String,
+    /// `{N}:answers`
+    pub answers: String,
+    /// `N:wake`
+    pub wake: String,
+}
+
+impl Keys {
+    /// The consumer group of every stage stream.
+    pub const GROUP: &'static str = "relay";
+
+    /// Keys of a namespace.
+    pub fn new(namespace: &str) -> Self {
+        let control = |name: &str| format!("{{{namespace}}}:{name}");
+        Self {
+            namespace: namespace.to_owned(),
+            intake: control("intake"),
+            intake_lease: control("intake:lease"),
+            prompts: control("prompts"),
+            inbox: control("inbox"),
+            turns: control("turns"),
+            deadlines: control("deadlines"),
+            due: control("due"),
+            due_entries: control("due:entries"),
+            dead: control("dead"),
+            unhandled: control("unhandled"),
+            answers: control("answers"),
+            wake: format!("{namespace}:wake"),
+        }
+    }
+
+    /// The namespace itself.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn control(&self, kind: &str, name: &str) -> String {
+        format!("{{{}}}:{kind}:{name}", self.namespace)
+    }
+
+    /// A prompt's record.
+    pub fn prompt(&self, id: &str) -> String {
+        self.control("prompt", id)
+    }
+
+    /// The prompt of a job.
+    pub fn job(&self, job_id: &str) -> String {
+        self.control("job", job_id)
+    }
+
+    /// The queue of a tenant.
+    pub fn ready(&self, tenant: &str) -> String {
+        self.control("ready", tenant)
+    }
+
+    /// An idempotency key's mark.
+    pub fn idempotency(&self, tenant: &Tenant, key: &str) -> String {
+        self.control("idempotency", &format!("{}:{}", tenant.as_str(), short_hash(key)))
+    }
+
+    /// The mark of a webhook event.
+    pub fn seen_event(&self, event_id: &str) -> String {
+        self.control("seen:event", &short_hash(event_id))
+    }
+
+    /// The mark of a job's final state.
+    pub fn seen_job(&self, job_id: Uuid, state: &JobState) -> String {
+        self.control("seen:job", &format!("{job_id}:{state}"))
+    }
+
+    /// A conversation's slot.
+    pub fn slot(&self, conversation: &Conversation) -> String {
+        self.control("slot", conversation.as_str())
+    }
+
+    /// A conversation's waiting line.
+    pub fn waiting(&self, conversation: &Conversation) -> String {
+        self.control("waiting", conversation.as_str())
+    }
+
+    /// The conversation behind Omni's conversation id.
+    pub fn alias(&self, conversation_id: &str) -> String {
+        self.control("alias", conversation_id)
+    }
+
+    /// A dead letter.
+    pub fn letter(&self, id: &str) -> String {
+        self.control("dead", id)
+    }
+
+    /// A conversation's stream.
+    pub fn conversation(&self, conversation: &Conversation) -> String {
+        format!("{}:conversation:{{{conversation}}}", self.namespace)
+    }
+
+    /// How far a prompt's entries have come.
+    pub fn done(&self, conversation: &Conversation, id: PromptId) -> String {
+        format!("{}:done:{id}", self.conversation(conversation))
+    }
+
+    /// A payload too large for an entry.
+    pub fn payload(&self, conversation: &Conversation, id: PromptId) -> String {
+        format!("{}:payload:{id}", self.conversation(conversation))
+    }
+}
+
+fn short_hash(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_plane_shares_a_slot_and_a_conversation_has_its_own() {
+        let keys = Keys::new("relay");
+        let conversation = Conversation::from_full("acme/t-1").unwrap();
+        assert_eq!(keys.slot(&conversation), "{relay}:slot:acme/t-1");
+        assert_eq!(keys.conversation(&conversation), "relay:conversation:{acme/t-1}");
+        let id = PromptId::new(jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(keys.done(&conversation, id), format!("relay:conversation:{{acme/t-1}}:done:{id}"));
+    }
+}

@@ -1,0 +1,94 @@
+//! A prompt's record.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+
+use super::{Store, StoreError};
+use crate::model::{Conversation, Phase, Prompt, PromptId, Tenant};
+
+/// What Redis knows of a prompt.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its id.
+    pub id: PromptId,
+    /// Where its readers are.
+    pub conversation: Conversation,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What to ask; gone once it is terminal.
+    pub request: Option<Prompt>,
+    /// The caller's, returned in every entry.
+    pub metadata: Map<String, Value>,
+    /// Omni's job.
+    pub job_id: Option<String>,
+    /// Omni's conversation.
+    pub conversation_id: Option<String>,
+    /// Where a person looks at it in Omni.
+    pub chat_url: Option<String>,
+    /// Which key asked.
+    pub key_id: Option<String>,
+    /// The W3C trace context it was accepted under.
+    pub traceparent: String,
+    /// When it entered each phase it has been in, unix milliseconds.
+    pub at: BTreeMap<Phase, u64>,
+    /// The terminal entry's id in the conversation's stream.
+    pub entry: Option<String>,
+}
+
+impl Record {
+    /// Whose it is.
+    pub fn tenant(&self) -> Tenant {
+        self.conversation.tenant()
+    }
+
+    /// When it was accepted, unix milliseconds.
+    pub fn accepted_at(&self) -> u64 {
+        self.at.values().copied().min().unwrap_or_default()
+    }
+
+    pub(super) fn parse(id: PromptId, mut fields: HashMap<String, String>) -> Result<Self, StoreError> {
+        const WHAT: StoreError = StoreError::Corrupt { what: "a prompt's record" };
+        let at = fields
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("at:")?.parse().ok()?, value.parse().ok()?)))
+            .collect();
+        Ok(Self {
+            id,
+            conversation: fields.get("conversation").and_then(|name| Conversation::from_full(name)).ok_or(WHAT)?,
+            phase: fields.get("phase").and_then(|word| word.parse().ok()).ok_or(WHAT)?,
+            request: fields.get("request").map(|text| serde_json::from_str(text)).transpose().map_err(|_| WHAT)?,
+            metadata: fields
+                .get("metadata")
+                .map(|text| serde_json::from_str(text))
+                .transpose()
+                .map_err(|_| WHAT)?
+                .unwrap_or_default(),
+            job_id: fields.remove("jobId"),
+            conversation_id: fields.remove("conversationId"),
+            chat_url: fields.remove("omniChatUrl"),
+            key_id: fields.remove("keyId"),
+            traceparent: fields.remove("traceparent").unwrap_or_default(),
+            entry: fields.remove("entry"),
+            at,
+        })
+    }
+}
+
+impl Store {
+    /// A prompt's record; `None` when it is unknown or its retention is over.
+    pub async fn record(&self, id: PromptId) -> Result<Option<Record>, StoreError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys.prompt(&id.to_string()));
+        let fields: HashMap<String, String> = self.redis.query(&command).await?;
+        if fields.is_empty() { Ok(None) } else { Record::parse(id, fields).map(Some) }
+    }
+
+    /// The prompt that a job belongs to.
+    pub async fn prompt_of_job(&self, job_id: &str) -> Result<Option<PromptId>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.job(job_id));
+        let id: Option<String> = self.redis.query(&command).await?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+}

@@ -1,0 +1,47 @@
+-- accept: idempotency, record, slot or waiting line, tenant's queue, first check.
+-- KEYS 1 record 2 slot 3 waiting 4 alias 5 deadlines 6 idempotency 7 prompts 8 turns 9 ready 10 intake
+-- ARGV 1 promptId 2 tenant 3 conversation 4 user 5 conversationId or '' 6 now 7 first check 8 window
+--      9 fingerprint or '' (no idempotency key) 10 its life, ms 11 intake entry or '' 12 consumer 13.. record fields
+-- {'accepted', phase} {'same', promptId} {'reused'} {'user'} {'bound', conversation} {'rebound'} {'lost'}
+local entry = ARGV[11]
+if entry ~= '' and not held(KEYS[10], entry, ARGV[12]) then return {'lost'} end
+
+if ARGV[9] ~= '' then
+  local known = redis.call('GET', KEYS[6])
+  if known then
+    local id, fingerprint = string.match(known, '^(%S+) (%S+)$')
+    if fingerprint ~= ARGV[9] then return {'reused'} end
+    if entry ~= '' then finished(KEYS[10], entry) end
+    return {'same', id}
+  end
+end
+
+local slot = redis.call('HMGET', KEYS[2], 'user', 'conversationId', 'active')
+if slot[1] and slot[1] ~= ARGV[4] then return {'user'} end
+if ARGV[5] ~= '' then
+  local owner = redis.call('GET', KEYS[4])
+  if owner and owner ~= ARGV[3] then return {'bound', owner} end
+  if slot[2] and slot[2] ~= ARGV[5] then return {'rebound'} end
+  if slot[3] and not slot[2] then return {'rebound'} end
+end
+
+local free = not slot[3] and redis.call('LLEN', KEYS[3]) == 0
+local phase = free and 'queued' or 'waiting'
+redis.call('HSET', KEYS[1], 'phase', phase, 'at:accepted', ARGV[6], 'at:' .. phase, ARGV[6], unpack(ARGV, 13))
+redis.call('HSET', KEYS[2], 'user', ARGV[4])
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[2], 'conversationId', ARGV[5])
+  redis.call('SET', KEYS[4], ARGV[3])
+end
+redis.call('PERSIST', KEYS[2])
+redis.call('PERSIST', KEYS[4])
+if free then
+  redis.call('HSET', KEYS[2], 'active', ARGV[1])
+  enqueue(KEYS[7], KEYS[8], KEYS[9], ARGV[2], ARGV[1], ARGV[8])
+else
+  redis.call('RPUSH', KEYS[3], ARGV[1])
+end
+redis.call('ZADD', KEYS[5], ARGV[7], ARGV[1])
+if ARGV[9] ~= '' then redis.call('SET', KEYS[6], ARGV[1] .. ' ' .. ARGV[9], 'PX', ARGV[10]) end
+if entry ~= '' then finished(KEYS[10], entry) end
+return {'accepted', phase}

@@ -1,0 +1,49 @@
+-- Shared by the moves. Every move declares its keys, checks first, writes last.
+
+-- Whether the entry is pending for this consumer: a claimed entry cannot be settled by its former owner.
+local function held(stream, id, consumer)
+  return #redis.call('XPENDING', stream, 'relay', id, id, 1, consumer) == 1
+end
+
+-- Ends an entry.
+local function finished(stream, id)
+  redis.call('XACK', stream, 'relay', id)
+  redis.call('XDEL', stream, id)
+end
+
+-- Whether ` a b c ` names the word.
+local function lists(words, word)
+  return string.find(words, ' ' .. word .. ' ', 1, true) ~= nil
+end
+
+-- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while that is short and
+-- nobody waits for a turn. A tenant that joins starts at the turn that is next, so it neither overtakes nor falls behind.
+local function enqueue(prompts, turns, ready, tenant, id, window)
+  if redis.call('ZCARD', turns) == 0 and redis.call('XLEN', prompts) < tonumber(window) then
+    redis.call('XADD', prompts, '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}')
+    return
+  end
+  redis.call('RPUSH', ready, id)
+  if not redis.call('ZSCORE', turns, tenant) then
+    local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
+    redis.call('ZADD', turns, first[2] or '0', tenant)
+  end
+end
+
+-- The prompt that is next in a conversation when `id` lets go of it: '' for none, false when `id` does not hold it.
+local function successor(slot, waiting, id)
+  if redis.call('HGET', slot, 'active') ~= id then return false end
+  return redis.call('LINDEX', waiting, 0) or ''
+end
+
+-- Hands the conversation to `heir`, or frees it.
+local function release(slot, waiting, heir, heir_record, now, prompts, turns, ready, tenant, window)
+  if heir == '' then
+    redis.call('HDEL', slot, 'active')
+    return
+  end
+  redis.call('LPOP', waiting)
+  redis.call('HSET', slot, 'active', heir)
+  redis.call('HSET', heir_record, 'phase', 'queued', 'at:queued', now)
+  enqueue(prompts, turns, ready, tenant, heir, window)
+end

@@ -1,0 +1,18 @@
+-- publish (data plane): once. The mark remembers how far a prompt's entries have come: nothing of the same rank or an
+-- earlier one is written again, nothing at all after a terminal entry.
+-- KEYS 1 stream 2 mark 3 payload
+-- ARGV 1 type 2 rank 3 retention, ms 4 longest stream 5 wake channel 6 conversation 7 payload or '' 8.. fields
+-- {'published', entry} {'refused', type, entry}
+local mark = redis.call('GET', KEYS[2])
+if mark then
+  local rank, kind, id = string.match(mark, '^(%d+) (%S+) (%S+)$')
+  if tonumber(rank) >= tonumber(ARGV[2]) then return {'refused', kind, id} end
+end
+if ARGV[7] ~= '' then redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[3]) end
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], '*', unpack(ARGV, 8))
+local oldest = tonumber(redis.call('TIME')[1]) * 1000 - tonumber(ARGV[3])
+redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest))
+redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[1] .. ' ' .. id, 'PX', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return {'published', id}

@@ -1,0 +1,15 @@
+-- turn: the next prompt of the tenant whose turn it is goes into the stream.
+-- KEYS 1 turns 2 ready of the tenant 3 prompts
+-- ARGV 1 tenant 2 stride (1 / weight)
+-- {'moved', promptId} {'changed'} {'idle'}
+local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if #first == 0 then return {'idle'} end
+if first[1] ~= ARGV[1] then return {'changed'} end
+local id = redis.call('LPOP', KEYS[2])
+if id then redis.call('XADD', KEYS[3], '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}') end
+if redis.call('LLEN', KEYS[2]) == 0 then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+else
+  redis.call('ZINCRBY', KEYS[1], ARGV[2], ARGV[1])
+end
+return {'moved', id or ''}

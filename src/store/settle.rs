@@ -1,0 +1,189 @@
+//! settle and bury: a prompt ends, or is kept; either way its conversation goes on.
+
+use std::time::Duration;
+
+use super::accept::millis;
+use super::delivery::{Delivery, Settled};
+use super::publish::Published;
+use super::record::Record;
+use super::script::{Move, script, unexpected, with_keys};
+use super::submit::inbox_entry;
+use super::{Store, StoreError};
+use crate::model::{Conversation, DeadLetter, Entry, Finding, Phase, PromptId};
+
+static SETTLE: Move = script!("settle");
+static TELL: Move = script!("tell");
+static BURY: Move = script!("bury");
+
+/// A free slot outlives its conversation's stream by this.
+const SLOT_LONGER: Duration = Duration::from_secs(24 * 3600);
+
+/// A prompt whose terminal entry is out.
+#[derive(Debug)]
+pub struct Ending {
+    /// Which prompt.
+    pub prompt_id: PromptId,
+    /// Its conversation.
+    pub conversation: Conversation,
+    /// Its job, where there is one.
+    pub job_id: Option<String>,
+    /// Omni's conversation, where it is known by now.
+    pub conversation_id: Option<String>,
+    /// The entry that stands in the conversation's stream.
+    pub published: Published,
+    /// The phase it ends in.
+    pub phase: Phase,
+    /// The fields for `answers`.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Store {
+    /// The terminal entry is out: ends the prompt, hands its conversation on, feeds `answers`, settles the delivery.
+    /// Safe to repeat.
+    pub async fn settle(&self, delivery: &Delivery, ending: &Ending, now: u64) -> Result<Settled, StoreError> {
+        let mut heir = String::new();
+        loop {
+            let words = self.try_settle(delivery, ending, now, &heir).await?;
+            match words.as_slice() {
+                [tag, next] if tag == "heir" => heir.clone_from(next),
+                _ => return Settled::from_words(&words),
+            }
+        }
+    }
+
+    async fn try_settle(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending,
+        now: u64,
+        heir: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let (keys, policy) = (&self.keys, &self.policy);
+        let (id, tenant) = (ending.prompt_id.to_string(), ending.conversation.tenant());
+        let conversation_id = ending.conversation_id.as_deref().unwrap_or_default();
+        let mut call = with_keys(
+            &SETTLE,
+            &[
+                &keys.prompt(&id),
+                &keys.slot(&ending.conversation),
+                &keys.waiting(&ending.conversation),
+                &keys.deadlines,
+                &keys.inbox,
+                &keys.answers,
+                &keys.prompts,
+                &keys.turns,
+                &keys.ready(tenant.as_str()),
+                &keys.prompt(heir),
+                &keys.job(ending.job_id.as_deref().unwrap_or_default()),
+                &keys.alias(conversation_id),
+                &keys.dead,
+                &keys.letter(&id),
+            ],
+        );
+        call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(ending.phase.as_str());
+        call.arg(ending.phase.sources()).arg(now).arg(tenant.as_str()).arg(heir).arg(policy.window);
+        call.arg(millis(policy.retention)).arg(millis(policy.retention + SLOT_LONGER));
+        call.arg(policy.answers_len).arg(millis(policy.answers_age)).arg(&ending.published.entry);
+        call.arg(&keys.wake).arg(ending.conversation.as_str()).arg(conversation_id);
+        for (name, value) in &ending.fields {
+            call.arg(*name).arg(value);
+        }
+        self.words(&call).await
+    }
+
+    /// An entry that ends nothing was published: feeds `answers` (when it was new), settles the delivery.
+    pub async fn tell(&self, delivery: &Delivery, entry: &Entry, published: &Published) -> Result<Settled, StoreError> {
+        let mut call = with_keys(&TELL, &[&self.keys.inbox, &self.keys.answers]);
+        call.arg(delivery.id()).arg(delivery.consumer()).arg(self.policy.answers_len);
+        if published.new {
+            for (name, value) in entry.fields() {
+                call.arg(name).arg(value);
+            }
+        }
+        Settled::from_words(&self.words(&call).await?)
+    }
+
+    /// Keeps what cannot be done: the letter, the conversation's next prompt, what readers are told, the delivery's end.
+    /// `record` is the prompt's, when there is one; `finding` is what its readers are owed.
+    pub async fn bury(
+        &self,
+        delivery: &Delivery,
+        letter: &DeadLetter,
+        record: Option<&Record>,
+        finding: Option<&Finding>,
+    ) -> Result<Settled, StoreError> {
+        let mut heir = String::new();
+        loop {
+            let words = self.try_bury(delivery, letter, record, finding, &heir).await?;
+            match words.as_slice() {
+                [tag, next] if tag == "heir" => heir.clone_from(next),
+                [_, ..] => return Settled::from_words(&words),
+                [] => return Err(unexpected()),
+            }
+        }
+    }
+
+    async fn try_bury(
+        &self,
+        delivery: &Delivery,
+        letter: &DeadLetter,
+        record: Option<&Record>,
+        finding: Option<&Finding>,
+        heir: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let keys = &self.keys;
+        let id = record.map(|record| record.id.to_string()).unwrap_or_default();
+        let tenant = record.map(Record::tenant).unwrap_or_default();
+        let (slot, waiting) = match record {
+            Some(record) => (keys.slot(&record.conversation), keys.waiting(&record.conversation)),
+            None => (keys.dead.clone(), keys.dead.clone()),
+        };
+        let mut call = with_keys(
+            &BURY,
+            &[
+                &keys.prompt(&id),
+                &slot,
+                &waiting,
+                &keys.deadlines,
+                delivery.stream().key(keys),
+                &keys.inbox,
+                &keys.dead,
+                &keys.letter(&letter.id),
+                &keys.prompts,
+                &keys.turns,
+                &keys.ready(tenant.as_str()),
+                &keys.prompt(heir),
+            ],
+        );
+        let finding = finding.cloned().map(inbox_entry).transpose()?.unwrap_or_default();
+        let history = serde_json::to_string(&letter.history).unwrap_or_default();
+        call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(letter.at).arg(tenant.as_str()).arg(heir);
+        call.arg(self.policy.window).arg(finding).arg(&letter.id).arg(Phase::Dead.sources()).arg(history);
+        for (name, value) in letter_fields(letter, tenant.as_str()) {
+            call.arg(name).arg(value);
+        }
+        self.words(&call).await
+    }
+}
+
+fn letter_fields(letter: &DeadLetter, tenant: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let text = |value: &str| value.as_bytes().to_vec();
+    let mut fields = vec![
+        ("v", text("1")),
+        ("id", text(&letter.id)),
+        ("stage", text(letter.stage)),
+        ("reason", text(letter.reason.as_str())),
+        ("error", text(&letter.error)),
+        ("attempts", text(&letter.history.len().to_string())),
+        ("fingerprint", text(&letter.fingerprint())),
+        ("original", letter.original.clone()),
+    ];
+    let optional = [
+        ("promptId", letter.prompt_id.map(|id| id.to_string())),
+        ("jobId", letter.job_id.clone()),
+        ("conversation", letter.conversation.as_ref().map(ToString::to_string)),
+        ("tenant", (!tenant.is_empty()).then(|| tenant.to_owned())),
+    ];
+    fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?.into_bytes()))));
+    fields
+}

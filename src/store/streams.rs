@@ -1,0 +1,144 @@
+//! Reading stage streams as one consumer of the group.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamClaimReply, StreamId, StreamReadReply};
+
+use super::accept::millis;
+use super::delivery::{Delivery, Stream};
+use super::keys::Keys;
+use super::script::{Move, script, with_keys};
+use super::{Store, StoreError};
+
+static RETIRE: Move = script!("retire");
+static LEASE: Move = script!("lease");
+
+/// One consumer of one stream, with a connection of its own for the blocking reads.
+pub struct Consumer {
+    store: Store,
+    stream: Stream,
+    name: Arc<str>,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Consumer {
+    /// A consumer; `name` is unique per process start.
+    pub fn new(store: Store, stream: Stream, name: &str) -> Self {
+        Self { store, stream, name: name.into(), connection: None }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads at most `count` new entries, waiting at most `block` for the first. A lost group is made again at 0: nothing
+    /// that was not delivered is skipped.
+    pub async fn read(&mut self, count: usize, block: Duration) -> Result<Vec<Delivery>, StoreError> {
+        // Taken out for the time of the read: whatever interrupts it also drops the connection, so that no reply moves
+        // entries to a consumer that does not listen.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.store.redis.dedicated(block).await?,
+        };
+        let mut command = redis::cmd("XREADGROUP");
+        command.arg("GROUP").arg(Keys::GROUP).arg(self.name()).arg("COUNT").arg(count);
+        command.arg("BLOCK").arg(millis(block).max(1)).arg("STREAMS").arg(self.key()).arg(">");
+        let reply: Result<Option<StreamReadReply>, _> = command.query_async(&mut connection).await;
+        match reply.map_err(StoreError::from) {
+            Ok(reply) => {
+                self.connection = Some(connection);
+                let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
+                Ok(entries.map(|entry| self.delivery(entry, 1)).collect())
+            }
+            Err(StoreError::NoGroup) => {
+                self.connection = Some(connection);
+                self.make_group().await?;
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes over at most `count` entries that nobody renewed for `idle`.
+    pub async fn claim(&self, count: usize, idle: Duration) -> Result<Vec<Delivery>, StoreError> {
+        let mut pending = redis::cmd("XPENDING");
+        pending.arg(self.key()).arg(Keys::GROUP).arg("IDLE").arg(millis(idle)).arg("-").arg("+").arg(count);
+        let abandoned: Vec<(String, String, u64, u64)> = match self.store.redis.query(&pending).await {
+            Ok(abandoned) => abandoned,
+            Err(StoreError::NoGroup) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        if abandoned.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before: HashMap<&str, u64> = abandoned.iter().map(|(id, _, _, times)| (id.as_str(), *times)).collect();
+        let mut claim = redis::cmd("XCLAIM");
+        claim.arg(self.key()).arg(Keys::GROUP).arg(self.name()).arg(millis(idle));
+        for id in before.keys() {
+            claim.arg(id);
+        }
+        let mut claimed: StreamClaimReply = self.store.redis.query(&claim).await?;
+        claimed.ids.sort_by_key(|entry| position(&entry.id));
+        let deliveries = claimed.ids.into_iter().map(|entry| {
+            let times = before.get(entry.id.as_str()).map_or(1, |times| times + 1);
+            self.delivery(entry, times)
+        });
+        Ok(deliveries.collect())
+    }
+
+    /// Creates the stream and its group where they are missing.
+    pub async fn make_group(&self) -> Result<(), StoreError> {
+        let mut command = redis::cmd("XGROUP");
+        command.arg("CREATE").arg(self.key()).arg(Keys::GROUP).arg("0").arg("MKSTREAM");
+        match self.store.redis.query::<()>(&command).await {
+            Err(StoreError::Refused(error)) if error.code() == Some("BUSYGROUP") => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Takes or renews the right to be the only reader; for streams whose order matters.
+    pub async fn lease(&self, life: Duration) -> Result<bool, StoreError> {
+        let mut call = with_keys(&LEASE, &[&self.store.keys.intake_lease]);
+        call.arg(self.name()).arg(millis(life));
+        self.store.reply(&call).await
+    }
+
+    /// Removes consumers that hold nothing: this one when it ends, and those of processes that died long ago.
+    pub async fn retire(&self, name: &str) -> Result<bool, StoreError> {
+        let mut call = with_keys(&RETIRE, &[self.key()]);
+        call.arg(name);
+        self.store.reply(&call).await
+    }
+
+    /// Names of consumers of this stream that have not been seen for `idle`.
+    pub async fn forgotten(&self, idle: Duration) -> Result<Vec<String>, StoreError> {
+        let mut command = redis::cmd("XINFO");
+        command.arg("CONSUMERS").arg(self.key()).arg(Keys::GROUP);
+        let reply: redis::streams::StreamInfoConsumersReply = self.store.redis.query(&command).await?;
+        let limit = usize::try_from(millis(idle)).unwrap_or(usize::MAX);
+        Ok(reply.consumers.into_iter().filter(|one| one.idle > limit).map(|one| one.name).collect())
+    }
+
+    fn key(&self) -> &str {
+        self.stream.key(&self.store.keys)
+    }
+
+    fn delivery(&self, entry: StreamId, deliveries: u64) -> Delivery {
+        let fields = entry.map.into_iter().filter_map(|(name, value)| match value {
+            redis::Value::BulkString(bytes) => Some((name, bytes)),
+            redis::Value::SimpleString(text) => Some((name, text.into_bytes())),
+            _ => None,
+        });
+        Delivery { stream: self.stream, id: entry.id, consumer: self.name.clone(), deliveries, fields: fields.collect() }
+    }
+}
+
+/// A stream id as something that sorts.
+fn position(id: &str) -> (u64, u64) {
+    let (time, sequence) = id.split_once('-').unwrap_or((id, "0"));
+    (time.parse().unwrap_or_default(), sequence.parse().unwrap_or_default())
+}
