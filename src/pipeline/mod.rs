@@ -1,1 +1,25 @@
-//! (laid out)
+//! Floor 3: the stages. They never call each other: they hand over through the store.
+//!
+//! A prompt passes [`intake`], [`submit`], Omni, [`receive`] and [`process`]; what has to wait passes [`due`]. Each stage
+//! decides, and says so as a [`stage::Disposition`]; only the one loop in [`worker`] settles deliveries.
+
+mod answer;
+mod decide;
+pub mod directory;
+pub mod due;
+pub mod intake;
+pub mod keyring;
+pub mod process;
+pub mod receive;
+mod settle;
+pub mod stage;
+pub mod submit;
+pub mod worker;
+
+pub use directory::Directory;
+pub use intake::{Intake, IntakeError, IntakeStage};
+pub use keyring::KeyRing;
+pub use process::Process;
+pub use receive::Receiver;
+pub use submit::Submitter;
+pub use worker::{Limits, Worker};

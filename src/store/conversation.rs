@@ -14,6 +14,8 @@ pub struct Stored {
     pub id: String,
     /// The CloudEvents `type`.
     pub kind: String,
+    /// Its fields as they stand.
+    pub fields: Vec<(String, String)>,
     /// The CloudEvent as JSON.
     pub event: Box<RawValue>,
 }
@@ -63,9 +65,9 @@ fn stored(entry: &redis::streams::StreamId) -> Result<Stored, StoreError> {
     let mut fields = Vec::with_capacity(entry.map.len());
     for (name, value) in &entry.map {
         let redis::Value::BulkString(bytes) = value else { return Err(WHAT) };
-        fields.push((name.as_str(), std::str::from_utf8(bytes).map_err(|_| WHAT)?));
+        fields.push((name.clone(), String::from_utf8(bytes.clone()).map_err(|_| WHAT)?));
     }
-    let kind = fields.iter().find(|(name, _)| *name == "type").map(|(_, value)| (*value).to_owned()).ok_or(WHAT)?;
-    let event = to_cloud_event(fields).ok_or(WHAT)?;
-    Ok(Stored { id: entry.id.clone(), kind, event })
+    let kind = fields.iter().find(|(name, _)| name == "type").map(|(_, value)| value.clone()).ok_or(WHAT)?;
+    let event = to_cloud_event(fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))).ok_or(WHAT)?;
+    Ok(Stored { id: entry.id.clone(), kind, fields, event })
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::accept::millis;
-use super::record::Record;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Envelope, Event, Phase, PromptId, Webhook};
@@ -28,10 +27,10 @@ pub enum Received {
 }
 
 /// Where a prompt stands when a final state of its job is known.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finish {
-    /// Publish: the record as it is now, and the phase it had before.
-    Go(Box<Record>, Phase),
+    /// It is `finishing` now: publish.
+    Go,
     /// Published before.
     Terminal(Phase),
     /// The prompt has another job.
@@ -73,15 +72,11 @@ impl Store {
         call.arg(&text).arg(job_id.unwrap_or_default()).arg(now).arg(Phase::Finishing.sources());
         call.arg(millis(self.policy.retention * 2));
         let words = self.words(&call).await?;
-        let phase = |word: &String| word.parse().map_err(|()| unexpected());
-        match words.as_slice() {
-            [tag, before, fields @ ..] if tag == "finishing" => {
-                let fields = fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-                Ok(Finish::Go(Box::new(Record::parse(id, fields)?), phase(before)?))
-            }
-            [tag, now] if tag == "terminal" => Ok(Finish::Terminal(phase(now)?)),
-            [tag, other] if tag == "other" => Ok(Finish::Other(other.clone())),
-            [tag] if tag == "missing" => Ok(Finish::Missing),
+        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["finishing"] => Ok(Finish::Go),
+            ["terminal", phase] => Ok(Finish::Terminal(phase.parse().map_err(|()| unexpected())?)),
+            ["other", job_id] => Ok(Finish::Other((*job_id).to_owned())),
+            ["missing"] => Ok(Finish::Missing),
             _ => Err(unexpected()),
         }
     }

@@ -1,7 +1,7 @@
 -- finish: a final state of the job is known; adopts the job of a create whose outcome was unknown.
 -- KEYS 1 record 2 job
 -- ARGV 1 promptId 2 jobId or '' 3 now 4 phases that may finish 5 life of job, ms
--- {'finishing', phase before, record...} {'terminal', phase} {'other', jobId} {'missing'}
+-- {'finishing'} {'terminal', phase} {'other', jobId} {'missing'}
 local known = redis.call('HMGET', KEYS[1], 'phase', 'jobId')
 if not known[1] then return {'missing'} end
 if ARGV[2] ~= '' and known[2] and known[2] ~= ARGV[2] then return {'other', known[2]} end
@@ -11,7 +11,4 @@ if ARGV[2] ~= '' and not known[2] then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[5])
 end
 if known[1] ~= 'finishing' then redis.call('HSET', KEYS[1], 'phase', 'finishing', 'at:finishing', ARGV[3]) end
-local reply = redis.call('HGETALL', KEYS[1])
-table.insert(reply, 1, known[1])
-table.insert(reply, 1, 'finishing')
-return reply
+return {'finishing'}

@@ -1,0 +1,259 @@
+//! intake: takes prompts (HTTP bodies, entries of the intake stream), leaves behind accepted ones. Safe to repeat with an
+//! idempotency key; an entry of the stream is accepted and settled in one script.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tracing::{debug, info};
+
+use super::stage::{Disposition, Malformed, Stage};
+use crate::model::dead_letter::Reason;
+use crate::model::entry::{About, Entry, EntryType};
+use crate::model::prompt::{Body, Defaults, Invalid};
+use crate::model::work::Envelope;
+use crate::model::{Conversation, Finding, PromptId, Tenant, Verdict};
+use crate::runtime::{Clock, TraceContext};
+use crate::store::accept::Accepted;
+use crate::store::delivery::{Delivery, Stream};
+use crate::store::{Store, StoreError};
+
+/// Accepts prompts.
+#[derive(Clone)]
+pub struct Intake {
+    store: Store,
+    clock: Clock,
+    defaults: Defaults,
+    adopt_conversations: bool,
+    first_check: Duration,
+}
+
+/// A prompt that is ours, now or from before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Its id.
+    pub id: PromptId,
+    /// Whether it is new; otherwise the idempotency key found an earlier one.
+    pub new: bool,
+}
+
+/// Why a prompt was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The body cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The idempotency key belongs to another body.
+    #[error("the idempotency key was used for another prompt")]
+    KeyReused,
+    /// One conversation answers with one user's permissions.
+    #[error("the conversation belongs to another user")]
+    UserMismatch,
+    /// Omni's conversation and the caller's do not belong together.
+    #[error("the conversation and conversationId belong to different conversations")]
+    ConversationMismatch,
+    /// Nobody of this tenant has such a conversation.
+    #[error("the conversation is not known")]
+    UnknownConversation,
+    /// Redis.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl IntakeError {
+    /// For programs: the problem's and the entry's code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_prompt",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::UserMismatch => "conversation_user_mismatch",
+            Self::ConversationMismatch => "conversation_mismatch",
+            Self::UnknownConversation => "conversation_not_found",
+            Self::Store(_) => "unavailable",
+        }
+    }
+}
+
+impl Intake {
+    /// An intake. `first_check` is when a new prompt is looked at first.
+    pub const fn new(
+        store: Store,
+        clock: Clock,
+        defaults: Defaults,
+        adopt_conversations: bool,
+        first_check: Duration,
+    ) -> Self {
+        Self { store, clock, defaults, adopt_conversations, first_check }
+    }
+
+    /// What a body may leave out.
+    pub const fn defaults(&self) -> Defaults {
+        self.defaults
+    }
+
+    /// Accepts a checked prompt for a tenant; with it settles the intake entry it came from, and answers `None` when that
+    /// entry belongs to another replica by now.
+    pub async fn accept(
+        &self,
+        tenant: &Tenant,
+        body: &Body,
+        trace: &TraceContext,
+        from: Option<&Delivery>,
+    ) -> Result<Option<Acceptance>, IntakeError> {
+        let id = PromptId::new(self.clock.now());
+        let conversation = self.conversation(tenant, body, id).await?;
+        let now = self.clock.now_ms();
+        let intake = crate::store::accept::Intake {
+            id,
+            conversation: &conversation,
+            body,
+            traceparent: &trace.to_string(),
+            now,
+            first_check: now + u64::try_from(self.first_check.as_millis()).unwrap_or(u64::MAX),
+        };
+        match self.store.accept(&intake, from).await? {
+            Accepted::New(phase) => {
+                let via = if from.is_some() { "stream" } else { "http" };
+                info!(prompt.id = %id, conversation.id = %conversation, phase = %phase, via, "prompt accepted");
+                metrics::counter!("omni_relay_prompts_accepted_total", "via" => via).increment(1);
+                self.announce(id, &conversation, body).await;
+                Ok(Some(Acceptance { id, new: true }))
+            }
+            Accepted::Same(id) => Ok(Some(Acceptance { id, new: false })),
+            Accepted::KeyReused => Err(IntakeError::KeyReused),
+            Accepted::UserMismatch => Err(IntakeError::UserMismatch),
+            Accepted::BoundTo(other) if other.tenant() != *tenant => Err(IntakeError::UnknownConversation),
+            Accepted::BoundTo(_) | Accepted::Rebound => Err(IntakeError::ConversationMismatch),
+            Accepted::Lost => Ok(None),
+        }
+    }
+
+    /// Where a prompt belongs: the thread its caller named, the one bound to Omni's conversation, or one of its own.
+    async fn conversation(&self, tenant: &Tenant, body: &Body, id: PromptId) -> Result<Conversation, IntakeError> {
+        let own = |key: &str| Conversation::new(tenant, key).ok_or(IntakeError::UnknownConversation);
+        match (&body.conversation, body.conversation_id) {
+            (Some(key), _) => own(key),
+            (None, None) => own(&id.to_string()),
+            (None, Some(omnis)) => match self.store.conversation_of(omnis).await? {
+                Some(known) if known.tenant() == *tenant => Ok(known),
+                Some(_) => Err(IntakeError::UnknownConversation),
+                None if tenant.is_none() || self.adopt_conversations => own(&omnis.to_string()),
+                None => Err(IntakeError::UnknownConversation),
+            },
+        }
+    }
+
+    /// `omni.prompt.accepted`: best effort, and never after a later entry.
+    async fn announce(&self, id: PromptId, conversation: &Conversation, body: &Body) {
+        let about = About {
+            namespace: self.store.keys().namespace(),
+            prompt_id: id,
+            conversation,
+            job_id: None,
+            conversation_id: None,
+            chat_url: None,
+            metadata: Some(&body.metadata),
+        };
+        let entry = Entry::new(EntryType::Accepted, &about, self.clock.now(), &about.data());
+        if let Err(error) = self.store.publish(id, &entry, None).await {
+            debug!(prompt.id = %id, error = %error, "did not announce the prompt");
+        }
+    }
+}
+
+/// The intake stream's stage.
+pub struct IntakeStage {
+    intake: Intake,
+    tenants: Tenants,
+}
+
+/// Which tenants pushed prompts may name.
+#[derive(Debug, Clone, Default)]
+pub struct Tenants {
+    /// Configured tenants; the empty name where a caller has none. Empty without callers: then everything goes.
+    pub known: BTreeSet<String>,
+}
+
+/// The work is the entry's own `data`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Pushed {}
+
+impl IntakeStage {
+    /// A stage.
+    pub const fn new(intake: Intake, tenants: Tenants) -> Self {
+        Self { intake, tenants }
+    }
+
+    async fn accept(&self, delivery: &Delivery, bytes: &[u8]) -> Result<(), IntakeError> {
+        let defaults = Defaults { names_tenant: true, ..self.intake.defaults };
+        let body = Body::parse(bytes, defaults)?;
+        let name = body.tenant.as_deref().unwrap_or_default();
+        if !self.tenants.allow(name) {
+            let detail = "must name a configured tenant".to_owned();
+            let error = crate::model::prompt::FieldError { pointer: "/tenant".to_owned(), detail };
+            return Err(Invalid::Fields(vec![error]).into());
+        }
+        let trace = delivery
+            .field("traceparent")
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(TraceContext::generate);
+        self.intake.accept(&Tenant::new(body.tenant.as_deref()), &body, &trace, Some(delivery)).await.map(|_| ())
+    }
+
+    /// What the readers of a refused entry are owed, where it can be told who they are.
+    fn finding(&self, bytes: &[u8], error: &IntakeError, message: String) -> Option<Finding> {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        let tenant = value.get("tenant").map_or(Some(""), Value::as_str)?;
+        let key = value.get("conversation")?.as_str()?;
+        let conversation = self.tenants.allow(tenant).then(|| Conversation::new(&Tenant::new(Some(tenant)), key))??;
+        let verdict = Verdict::Failed { code: error.code().to_owned(), message };
+        Some(Finding { prompt_id: PromptId::new(self.intake.clock.now()), conversation, verdict })
+    }
+}
+
+impl Tenants {
+    fn allow(&self, name: &str) -> bool {
+        let charset = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        name.bytes().all(charset) && (self.known.is_empty() || self.known.contains(name))
+    }
+}
+
+impl Stage for IntakeStage {
+    type Work = Pushed;
+    const STREAM: Stream = Stream::Intake;
+    const IN_ORDER: bool = true;
+
+    fn read(&self, delivery: &Delivery) -> Result<Envelope<Pushed>, Malformed> {
+        match delivery.field("data") {
+            Some(_) => Ok(Envelope::new(Pushed {})),
+            None => Err(Malformed("it has no field `data`".to_owned())),
+        }
+    }
+
+    async fn handle(&self, delivery: &Delivery, _: &Envelope<Pushed>) -> Result<Disposition, StoreError> {
+        let bytes = delivery.field("data").unwrap_or_default();
+        let error = match self.accept(delivery, bytes).await {
+            Ok(()) => return Ok(Disposition::Done),
+            Err(IntakeError::Store(error)) => return Err(error),
+            Err(error) => error,
+        };
+        let message = match &error {
+            IntakeError::Invalid(Invalid::Fields(fields)) => {
+                let list: Vec<String> = fields.iter().map(|field| format!("{} {}", field.pointer, field.detail)).collect();
+                list.join("; ")
+            }
+            other => other.to_string(),
+        };
+        let finding = self.finding(bytes, &error, message.clone());
+        Ok(Disposition::Bury { reason: Reason::InvalidPrompt, error: message, finding })
+    }
+
+    fn prompt(&self, _: &Pushed) -> Option<PromptId> {
+        None
+    }
+
+    async fn overdue(&self, _: &Pushed) -> Result<Disposition, StoreError> {
+        Ok(Disposition::Done)
+    }
+}

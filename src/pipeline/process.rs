@@ -1,0 +1,403 @@
+//! process: takes webhooks and findings from the inbox, leaves behind published entries. Safe to repeat because an entry is
+//! published once, whoever decides it, and settling records the entry that stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tracing::{debug, info, warn};
+
+use super::answer::answer;
+use super::decide::{Step, decide};
+use super::keyring::KeyRing;
+use super::stage::{Disposition, Stage};
+use crate::model::entry::About;
+use crate::model::{Conversation, Entry, EntryType, Envelope, Event, Finding, Phase, PromptId, Verdict, Webhook};
+use crate::omni::{ApiKey, JobResult, JobStatus, Omni, OmniError};
+use crate::runtime::{Clock, failpoint};
+use crate::store::delivery::{Delivery, Stream};
+use crate::store::inbox::Finish;
+use crate::store::publish::Published;
+use crate::store::record::Record;
+use crate::store::settle::Ending;
+use crate::store::{Store, StoreError};
+
+/// The process stage.
+pub struct Process {
+    /// The store.
+    pub store: Store,
+    /// Omni.
+    pub omni: Arc<Omni>,
+    /// Omni's keys.
+    pub keys: Arc<KeyRing>,
+    /// Time.
+    pub clock: Clock,
+    /// Largest result that an entry holds itself, in bytes.
+    pub inline_max: usize,
+    /// The short waits for a result that is not there yet: how many, how long.
+    pub patience: (u32, Duration),
+}
+
+/// While no key is accepted, and while throttled without being told for how long.
+const PAUSE: Duration = Duration::from_secs(15);
+/// While the 201 of a job is being recorded.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// Whose end is being published.
+struct Subject {
+    prompt_id: PromptId,
+    conversation: Conversation,
+    job_id: Option<String>,
+    conversation_id: Option<String>,
+    chat_url: Option<String>,
+    key_id: Option<String>,
+    metadata: Map<String, Value>,
+    /// Whether Redis has a record of it.
+    known: bool,
+}
+
+/// What a prompt ends with.
+struct End {
+    kind: EntryType,
+    data: Map<String, Value>,
+    brief: Option<Map<String, Value>>,
+    payload: Option<String>,
+}
+
+/// Either a way to end, or why it cannot be ended now.
+type Ended = Result<End, Disposition>;
+
+impl Process {
+    async fn webhook(
+        &self,
+        envelope: &Envelope<Event>,
+        webhook: &Webhook,
+    ) -> Result<Disposition, StoreError> {
+        let job_id = webhook.job_id.to_string();
+        let prompt_id = match webhook.prompt_id {
+            Some(id) => Some(id),
+            None => self.store.prompt_of_job(&job_id).await?,
+        };
+        let record = match prompt_id {
+            Some(id) => self.store.record(id).await?,
+            None => None,
+        };
+        let phase = record.as_ref().map_or(Phase::Submitted, |record| record.phase);
+        let sending = record.as_ref().and_then(|record| record.at.get(&Phase::Sending)).copied().unwrap_or_default();
+        let sending_for = Duration::from_millis(self.clock.now_ms().saturating_sub(sending));
+        let step = match decide(phase, &webhook.state, sending_for) {
+            Step::Hold => return Ok(Disposition::Wait { pause: HOLD, cause: "create being recorded" }),
+            Step::Ignore => return Ok(Disposition::Done),
+            step => step,
+        };
+        let mut subject = match (record, prompt_id) {
+            (Some(record), Some(id)) => {
+                if !self.finish(id, &job_id).await? {
+                    return Ok(Disposition::Done);
+                }
+                Subject::of(record, Some(job_id))
+            }
+            _ => match self.stranger(webhook).await {
+                Ok(subject) => subject,
+                Err(disposition) => return Ok(disposition),
+            },
+        };
+        let end = match self.end(&mut subject, step, webhook).await {
+            Ok(end) => end,
+            Err(Disposition::Wait { cause, pause }) => {
+                return Ok(Disposition::Wait { pause: pause.max(HOLD * (envelope.waits + 1)), cause });
+            }
+            Err(disposition) => return Ok(disposition),
+        };
+        self.publish(&subject, end, Some(webhook.received_at)).await
+    }
+
+    /// `false` when there is nothing to do: published before, or another job's prompt.
+    async fn finish(&self, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
+        match self.store.finish(id, Some(job_id), self.clock.now_ms()).await? {
+            Finish::Go => Ok(true),
+            Finish::Terminal(phase) => {
+                debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
+                Ok(false)
+            }
+            Finish::Other(other) => {
+                warn!(prompt.id = %id, job.id = job_id, other, "a webhook names a prompt of another job");
+                Ok(false)
+            }
+            Finish::Missing => Ok(true),
+        }
+    }
+
+    /// A job whose record was lost, or that was created elsewhere with our address and secret.
+    async fn stranger(&self, webhook: &Webhook) -> Result<Subject, Disposition> {
+        let mut subject = Subject {
+            prompt_id: webhook.prompt_id.unwrap_or_else(|| PromptId::of_foreign_job(webhook.job_id)),
+            conversation: Conversation::from_full("-").expect("a dash is a key"),
+            job_id: Some(webhook.job_id.to_string()),
+            conversation_id: None,
+            chat_url: None,
+            key_id: None,
+            metadata: Map::new(),
+            known: false,
+        };
+        let status = self.status(&mut subject).await?;
+        let omnis = status.conversation_id.and_then(|id| Conversation::from_full(&id.to_string()));
+        let Some(conversation) = webhook.conversation.clone().or(omnis) else {
+            return Err(retry("the job has no conversation".to_owned(), None));
+        };
+        subject.conversation = conversation;
+        Ok(subject)
+    }
+
+    async fn end(&self, subject: &mut Subject, step: Step, webhook: &Webhook) -> Ended {
+        match step {
+            Step::Answer => self.answer(subject).await,
+            Step::Deny => {
+                let reason = webhook.reason.clone();
+                let mut end = failed("denied", reason.as_deref().unwrap_or("Omni denied the job"));
+                end.data.insert("reason".to_owned(), reason.unwrap_or_else(|| "denied".to_owned()).into());
+                Ok(end)
+            }
+            Step::Cancel => Ok(End::plain(EntryType::Cancelled)),
+            Step::Fail | Step::Hold | Step::Ignore => {
+                let status = self.status(subject).await?;
+                Ok(job_failed(&status))
+            }
+        }
+    }
+
+    /// The full result, waited for a little where it is not there yet.
+    async fn answer(&self, subject: &mut Subject) -> Ended {
+        let (tries, pause) = self.patience;
+        for attempt in 1..=tries {
+            match self.omni.result(self.key(subject), job_of(subject)).await {
+                Ok(result) => return self.answered(subject, &result, None).await,
+                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) if attempt < tries => {
+                    tokio::time::sleep(pause).await;
+                }
+                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) => break,
+                Err(OmniError::TooLarge { limit }) => {
+                    return Ok(failed("result_too_large", &format!("the result has more than {limit} bytes")));
+                }
+                Err(error) => return Err(after(&error)),
+            }
+        }
+        let status = self.status(subject).await?;
+        if status.state != crate::model::JobState::Complete {
+            return if status.state.is_final() {
+                Ok(job_failed(&status))
+            } else {
+                Err(retry(format!("the result is missing and the job is {}", status.state), None))
+            };
+        }
+        // Omni kept the summary but not the result: an answer, flagged.
+        let summary = status.result_summary.clone().unwrap_or_default();
+        let result = JobResult::from_summary(&summary);
+        self.answered(subject, &result, Some(&summary)).await
+    }
+
+    async fn answered(&self, subject: &mut Subject, result: &JobResult, summary: Option<&str>) -> Ended {
+        if subject.conversation_id.is_none() {
+            // A follow-up must find Omni's conversation: asked for once, where the create's answer was never read.
+            self.status(subject).await?;
+        }
+        let key = self.store.keys().payload(&subject.conversation, subject.prompt_id);
+        let answer = answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max);
+        let mut data = answer.data;
+        if summary.is_some() {
+            data.insert("partial".to_owned(), true.into());
+        }
+        Ok(End { kind: EntryType::Answer, data, brief: Some(answer.brief), payload: answer.payload })
+    }
+
+    async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Disposition> {
+        let status = self.omni.status(self.key(subject), job_of(subject)).await.map_err(|error| after(&error))?;
+        subject.conversation_id = subject.conversation_id.take().or(status.conversation_id.map(|id| id.to_string()));
+        subject.chat_url = subject.chat_url.take().or_else(|| status.omni_chat_url.clone());
+        Ok(status)
+    }
+
+    async fn finding(&self, finding: &Finding) -> Result<Disposition, StoreError> {
+        let record = self.store.record(finding.prompt_id).await?;
+        let subject = match record {
+            Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
+            Some(record) => Subject::of(record, None),
+            None => Subject::unknown(finding),
+        };
+        let end = match &finding.verdict {
+            Verdict::Failed { code, message } => failed(code, message),
+            Verdict::Expired => End::plain(EntryType::Expired),
+            Verdict::Delayed { reason } => {
+                let mut end = End::plain(EntryType::Delayed);
+                end.data.insert("reason".to_owned(), reason.as_str().into());
+                end
+            }
+        };
+        self.publish(&subject, end, None).await
+    }
+
+    /// Publishes, and says how the delivery is settled: with the entry that stands.
+    async fn publish(&self, subject: &Subject, end: End, since: Option<u64>) -> Result<Disposition, StoreError> {
+        let about = subject.about(&self.store);
+        let mut data = about.data();
+        data.extend(end.data);
+        let entry = Entry::new(end.kind, &about, self.clock.now(), &data);
+        failpoint::hit("process.publish").await;
+        let published = self.store.publish(subject.prompt_id, &entry, end.payload.as_deref()).await?;
+        failpoint::hit("process.published").await;
+        if published.new {
+            info!(prompt.id = %subject.prompt_id, conversation.id = %subject.conversation, kind = end.kind.as_str(), "published");
+            metrics::counter!("omni_relay_entries_published_total", "type" => end.kind.as_str()).increment(1);
+            if let Some(since) = since {
+                let waited = Duration::from_millis(self.clock.now_ms().saturating_sub(since));
+                metrics::histogram!("omni_relay_webhook_to_entry_seconds").record(waited);
+            }
+        }
+        // A refused intake entry has no prompt to settle, and its dead letter stays open.
+        let Some(phase) = published.kind.ends_in().filter(|_| subject.known || subject.job_id.is_some()) else {
+            return Ok(Disposition::Tell(Box::new(entry), published));
+        };
+        let fields = match end.brief.map(|brief| Entry::new(end.kind, &about, entry.time, &brief)) {
+            _ if published.kind != end.kind => self.standing(&subject.conversation, &published, &entry).await?,
+            Some(brief) => brief.fields().to_vec(),
+            None => entry.fields().to_vec(),
+        };
+        Ok(Disposition::Settle(Box::new(Ending {
+            prompt_id: subject.prompt_id,
+            conversation: subject.conversation.clone(),
+            job_id: subject.job_id.clone(),
+            conversation_id: subject.conversation_id.clone(),
+            published,
+            phase,
+            fields,
+        })))
+    }
+
+    /// The fields of an entry of another kind that was published first.
+    async fn standing(
+        &self,
+        conversation: &Conversation,
+        published: &Published,
+        ours: &Entry,
+    ) -> Result<Vec<(&'static str, String)>, StoreError> {
+        let stored = self.store.entry(conversation, &published.entry).await?;
+        let mut fields = ours.fields().to_vec();
+        if let Some(stored) = stored {
+            for (name, value) in &mut fields {
+                if let Some((_, found)) = stored.fields.iter().find(|(stored, _)| stored == name) {
+                    value.clone_from(found);
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    fn key(&self, subject: &Subject) -> &ApiKey {
+        self.keys.by_id(subject.key_id.as_deref())
+    }
+}
+
+impl Stage for Process {
+    type Work = Event;
+    const STREAM: Stream = Stream::Inbox;
+
+    async fn handle(&self, _: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
+        match &envelope.work {
+            Event::Webhook(webhook) => self.webhook(envelope, webhook).await,
+            Event::Finding(finding) => self.finding(finding).await,
+        }
+    }
+
+    fn prompt(&self, work: &Event) -> Option<PromptId> {
+        match work {
+            Event::Webhook(webhook) => webhook.prompt_id,
+            Event::Finding(finding) => Some(finding.prompt_id),
+        }
+    }
+
+    async fn overdue(&self, _: &Event) -> Result<Disposition, StoreError> {
+        let error = "waited longer than a wait may last".to_owned();
+        Ok(Disposition::Bury { reason: crate::model::Reason::RetriesExhausted, error, finding: None })
+    }
+}
+
+impl Subject {
+    fn of(record: Record, job_id: Option<String>) -> Self {
+        Self {
+            prompt_id: record.id,
+            conversation: record.conversation,
+            job_id: record.job_id.or(job_id),
+            conversation_id: record.conversation_id,
+            chat_url: record.chat_url,
+            key_id: record.key_id,
+            metadata: record.metadata,
+            known: true,
+        }
+    }
+
+    fn unknown(finding: &Finding) -> Self {
+        Self {
+            prompt_id: finding.prompt_id,
+            conversation: finding.conversation.clone(),
+            job_id: None,
+            conversation_id: None,
+            chat_url: None,
+            key_id: None,
+            metadata: Map::new(),
+            known: false,
+        }
+    }
+
+    fn about<'a>(&'a self, store: &'a Store) -> About<'a> {
+        About {
+            namespace: store.keys().namespace(),
+            prompt_id: self.prompt_id,
+            conversation: &self.conversation,
+            job_id: self.job_id.as_deref(),
+            conversation_id: self.conversation_id.as_deref(),
+            chat_url: self.chat_url.as_deref(),
+            metadata: Some(&self.metadata),
+        }
+    }
+}
+
+impl End {
+    fn plain(kind: EntryType) -> Self {
+        Self { kind, data: Map::new(), brief: None, payload: None }
+    }
+}
+
+fn job_of(subject: &Subject) -> &str {
+    subject.job_id.as_deref().unwrap_or_default()
+}
+
+fn failed(code: &str, message: &str) -> End {
+    let mut end = End::plain(EntryType::Failed);
+    end.data.insert("error".to_owned(), json!({"code": code, "message": message}));
+    end
+}
+
+fn job_failed(status: &JobStatus) -> End {
+    let error = status.error.as_ref();
+    let message = error.and_then(|error| error.message.as_deref()).unwrap_or("Omni could not answer");
+    let code = match status.state {
+        crate::model::JobState::Denied => "denied",
+        _ => error.and_then(|error| error.code.as_deref()).unwrap_or("job_failed"),
+    };
+    failed(code, message)
+}
+
+/// What follows an error on a read.
+fn after(error: &OmniError) -> Disposition {
+    match error {
+        OmniError::Throttled { retry_after } => {
+            Disposition::Wait { pause: retry_after.unwrap_or(PAUSE), cause: "rate limit" }
+        }
+        OmniError::Unauthorized => Disposition::Wait { pause: PAUSE, cause: "no key" },
+        other => retry(other.to_string(), other.retry_after()),
+    }
+}
+
+fn retry(error: String, not_before: Option<Duration>) -> Disposition {
+    Disposition::Retry { error, not_before }
+}

@@ -1,0 +1,235 @@
+//! submit: takes prompts whose turn has come, leaves behind Omni's job and who waits for it. Safe to repeat because
+//! `queued → sending` lets one POST through: whoever finds `sending` never sends another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::directory::{Directory, NoUser};
+use super::keyring::KeyRing;
+use super::stage::{Disposition, Stage};
+use crate::model::dead_letter::Reason;
+use crate::model::entry::{About, Entry, EntryType};
+use crate::model::event::Correlation;
+use crate::model::retry::doubling;
+use crate::model::{Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
+use crate::omni::{ApiKey, CreateJob, Created, Omni, OmniError, WebhookRequest};
+use crate::runtime::{Clock, failpoint};
+use crate::store::delivery::{Delivery, Stream};
+use crate::store::record::Record;
+use crate::store::submit::{Job, Recorded, Send};
+use crate::store::{Store, StoreError};
+
+/// Where Omni's webhooks go.
+#[derive(Debug, Clone)]
+pub struct WebhookTarget {
+    /// Exactly the configured address.
+    pub url: String,
+    /// The secret that signs new jobs.
+    pub secret: secrecy::SecretString,
+}
+
+/// The submit stage.
+pub struct Submitter {
+    /// The store.
+    pub store: Store,
+    /// Omni.
+    pub omni: Arc<Omni>,
+    /// Omni's keys.
+    pub keys: Arc<KeyRing>,
+    /// Users.
+    pub directory: Directory,
+    /// Time.
+    pub clock: Clock,
+    /// Where to be called back; `None` to poll.
+    pub webhook: Option<WebhookTarget>,
+    /// When to look at a job that stays quiet.
+    pub check_after: Duration,
+    /// A tenant's weight.
+    pub weight: Box<dyn Fn(&str) -> u32 + core::marker::Send + Sync>,
+}
+
+/// While no key is accepted.
+const NO_KEY: Duration = Duration::from_secs(15);
+/// A busy conversation: first and longest wait.
+const BUSY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// Throttled without being told for how long: first and longest wait.
+const THROTTLED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+impl Submitter {
+    async fn submit(
+        &self,
+        delivery: &Delivery,
+        envelope: &Envelope<Submit>,
+        record: &Record,
+        prompt: &Prompt,
+    ) -> Result<Disposition, StoreError> {
+        let key = self.keys.next();
+        let user_id = match self.directory.resolve(key, &prompt.user).await {
+            Ok(user_id) => user_id,
+            Err(NoUser::Unknown) => return Ok(refuse(record.id, record, "user_not_found", NoUser::Unknown.to_string())),
+            Err(NoUser::Omni(error)) => return Ok(after(record, envelope, &error)),
+        };
+        let (now, check) = self.now_and_check();
+        let conversation_id = match self.store.send(delivery, record, key.id(), now, check).await? {
+            Send::Go(conversation_id) => conversation_id,
+            Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
+            Send::Not(_) | Send::Missing | Send::Lost => return Ok(Disposition::Done),
+        };
+        failpoint::hit("submit.sending").await;
+        match self.create(key, record, prompt, user_id, conversation_id.as_deref()).await {
+            Ok(created) => {
+                failpoint::hit("submit.created").await;
+                self.created(record, &created).await
+            }
+            Err(error) if error.outcome_unknown() => {
+                warn!(prompt.id = %record.id, error = %error, "outcome of the create is unknown");
+                Ok(Disposition::Done)
+            }
+            Err(error) => {
+                self.store.unsend(record.id, self.clock.now_ms()).await?;
+                Ok(after(record, envelope, &error))
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        key: &ApiKey,
+        record: &Record,
+        prompt: &Prompt,
+        user_id: Option<Uuid>,
+        conversation_id: Option<&str>,
+    ) -> Result<Created, OmniError> {
+        let correlation = Correlation { prompt_id: record.id, conversation: record.conversation.clone() };
+        let metadata = correlation.to_metadata(&record.traceparent);
+        let webhook = self.webhook.as_ref().map(|target| WebhookRequest {
+            url: &target.url,
+            secret: &target.secret,
+            metadata: &metadata,
+        });
+        let job = CreateJob {
+            model_id: prompt.model_id,
+            prompt: &prompt.prompt,
+            conversation_id: conversation_id.and_then(|id| id.parse().ok()),
+            branch_id: prompt.branch_id,
+            topic_name: prompt.topic_name.as_deref(),
+            user_id,
+            webhook,
+            progress: false,
+        };
+        self.omni.create(key, &job).await
+    }
+
+    /// Omni's 201: recorded first, announced second.
+    async fn created(&self, record: &Record, created: &Created) -> Result<Disposition, StoreError> {
+        let (job_id, conversation_id) = (created.job_id.to_string(), created.conversation_id.to_string());
+        let job =
+            Job { job_id: &job_id, conversation_id: &conversation_id, chat_url: created.omni_chat_url.as_deref() };
+        let (now, check) = self.now_and_check();
+        match self.store.sent(record, job, now, check).await? {
+            Recorded::In(_) => info!(prompt.id = %record.id, job.id = job_id, "job created"),
+            Recorded::Other(other) => {
+                error!(prompt.id = %record.id, job.id = job_id, other, "the prompt has another job already");
+                return Ok(Disposition::Done);
+            }
+            Recorded::Missing => warn!(prompt.id = %record.id, job.id = job_id, "job created for a prompt without a record"),
+        }
+        let about = About {
+            namespace: self.store.keys().namespace(),
+            prompt_id: record.id,
+            conversation: &record.conversation,
+            job_id: Some(&job_id),
+            conversation_id: Some(&conversation_id),
+            chat_url: created.omni_chat_url.as_deref(),
+            metadata: Some(&record.metadata),
+        };
+        let entry = Entry::new(EntryType::Submitted, &about, self.clock.now(), &about.data());
+        if let Err(error) = self.store.publish(record.id, &entry, None).await {
+            tracing::debug!(prompt.id = %record.id, error = %error, "did not announce the job");
+        }
+        Ok(Disposition::Done)
+    }
+
+    fn now_and_check(&self) -> (u64, u64) {
+        let now = self.clock.now_ms();
+        (now, now + u64::try_from(self.check_after.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Stage for Submitter {
+    type Work = Submit;
+    const STREAM: Stream = Stream::Prompts;
+
+    async fn handle(&self, delivery: &Delivery, envelope: &Envelope<Submit>) -> Result<Disposition, StoreError> {
+        let id = envelope.work.prompt_id;
+        let Some(record) = self.store.record(id).await? else {
+            warn!(prompt.id = %id, "no record of a queued prompt");
+            return Ok(Disposition::Done);
+        };
+        match (record.phase, &record.request) {
+            (Phase::Queued, Some(prompt)) => self.submit(delivery, envelope, &record, prompt).await,
+            (Phase::Sending, _) => Ok(outcome_unknown(&record)),
+            _ => Ok(Disposition::Done),
+        }
+    }
+
+    async fn refill(&self, free: usize) -> Result<(), StoreError> {
+        self.store.take_turns(free, &self.weight).await.map(|_| ())
+    }
+
+    fn prompt(&self, work: &Submit) -> Option<PromptId> {
+        Some(work.prompt_id)
+    }
+
+    async fn overdue(&self, work: &Submit) -> Result<Disposition, StoreError> {
+        Ok(match self.store.record(work.prompt_id).await? {
+            Some(record) => Disposition::Refuse(Finding {
+                prompt_id: record.id,
+                conversation: record.conversation,
+                verdict: Verdict::Expired,
+            }),
+            None => Disposition::Done,
+        })
+    }
+}
+
+/// Somebody sent a create and did not live to record what came of it. It is not sent again: its webhook carries our id.
+fn outcome_unknown(record: &Record) -> Disposition {
+    warn!(prompt.id = %record.id, "found while sending: the outcome of its create is unknown");
+    Disposition::Done
+}
+
+/// What follows an error that left nothing behind at Omni.
+fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Disposition {
+    let wait = |(first, last): (Duration, Duration)| doubling(first, last, envelope.waits);
+    match error {
+        OmniError::Throttled { retry_after } => {
+            Disposition::Wait { pause: retry_after.unwrap_or_else(|| wait(THROTTLED)), cause: "rate limit" }
+        }
+        OmniError::Conflict { .. } => Disposition::Wait { pause: wait(BUSY), cause: "busy conversation" },
+        OmniError::Unauthorized => {
+            error!("omni refuses the api key: prompts wait");
+            Disposition::Wait { pause: NO_KEY, cause: "no key" }
+        }
+        OmniError::Refused { status, detail } => {
+            let code = detail.code.clone().unwrap_or_else(|| format!("omni_{}", status.as_u16()));
+            let message = detail.message.clone().unwrap_or_else(|| "Omni refused the prompt".to_owned());
+            refuse(record.id, record, &code, message)
+        }
+        OmniError::NotFound => refuse(record.id, record, "omni_404", "Omni does not know what was asked for".to_owned()),
+        OmniError::AmbiguousUser => refuse(record.id, record, "user_ambiguous", error.to_string()),
+        OmniError::InactiveUser => refuse(record.id, record, "user_inactive", error.to_string()),
+        OmniError::Redirected { .. } => {
+            Disposition::Bury { reason: Reason::RetriesExhausted, error: error.to_string(), finding: None }
+        }
+        other => Disposition::Retry { error: other.to_string(), not_before: other.retry_after() },
+    }
+}
+
+fn refuse(prompt_id: PromptId, record: &Record, code: &str, message: String) -> Disposition {
+    let verdict = Verdict::Failed { code: code.to_owned(), message };
+    Disposition::Refuse(Finding { prompt_id, conversation: record.conversation.clone(), verdict })
+}

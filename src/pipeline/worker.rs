@@ -1,0 +1,239 @@
+//! The one loop: reads as many entries as it has free handlers, claims what others left behind, renews what it holds,
+//! and settles every delivery as its stage decided.
+//!
+//! While Redis is away a handler keeps its delivery and tries again: nothing is acknowledged from memory. What a stop or
+//! a crash interrupts stays pending, and is claimed by whoever is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::{Instrument, debug, error, warn};
+
+use super::settle::Settler;
+use super::stage::{Disposition, Stage};
+use crate::model::Backoff;
+use crate::model::dead_letter::Reason;
+use crate::runtime::{Clock, Lifecycle, Stop};
+use crate::store::delivery::{Delivery, Settled};
+use crate::store::streams::Consumer;
+use crate::store::{Store, StoreError};
+
+/// How long a read waits for the first entry.
+const BLOCK: Duration = Duration::from_millis(500);
+/// Pause between attempts while Redis is away.
+const AWAY: Duration = Duration::from_millis(200);
+/// Deliveries after which an entry is taken for poison.
+const MOST_DELIVERIES: u64 = 5;
+/// Consumers that hold nothing and were not seen for this long are removed.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// How a worker behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Entries in work at once.
+    pub handlers: usize,
+    /// An entry that nobody renewed for this long is abandoned.
+    pub claim_after: Duration,
+    /// Longest time an entry may spend waiting.
+    pub max_wait: Duration,
+    /// What follows a failed attempt.
+    pub backoff: Backoff,
+}
+
+/// Runs one stage.
+pub struct Worker<S> {
+    stage: Arc<S>,
+    store: Store,
+    settler: Settler,
+    limits: Limits,
+    lifecycle: Lifecycle,
+    stop: Stop,
+    consumer: String,
+}
+
+impl<S: Stage> Worker<S> {
+    /// A worker of `stage`; `consumer` is unique per process start.
+    pub fn new(stage: Arc<S>, store: Store, clock: Clock, limits: Limits, lifecycle: &Lifecycle, consumer: &str) -> Self {
+        let settler = Settler::new(store.clone(), clock, limits);
+        let (stop, lifecycle) = (lifecycle.stop_handle(), lifecycle.clone());
+        Self { stage, store, settler, limits, lifecycle, stop, consumer: consumer.to_owned() }
+    }
+
+    /// Works until the stop, then lets the handlers finish.
+    pub async fn run(self) -> Result<(), StoreError> {
+        let mut consumer = Consumer::new(self.store.clone(), S::STREAM, &self.consumer);
+        let handlers = if S::IN_ORDER { 1 } else { self.limits.handlers };
+        let permits = Arc::new(Semaphore::new(handlers));
+        let this = Arc::new(self);
+        let mut last_claim: Option<Instant> = None;
+        while !this.stop.is_requested() {
+            let free = tokio::select! {
+                free = free(&permits) => free,
+                () = this.stop.requested() => break,
+            };
+            let round = tokio::select! {
+                round = this.round(&mut consumer, &free, &mut last_claim) => round,
+                () = this.stop.requested() => break,
+            };
+            match round {
+                Ok(deliveries) => this.start(deliveries, free),
+                Err(error) if error.passes() => {
+                    debug!(stage = S::STREAM.stage(), error = %error, "waiting for redis");
+                    this.pause().await;
+                }
+                Err(error) => {
+                    error!(stage = S::STREAM.stage(), error = %error, cause = ?std::error::Error::source(&error), "failed to read");
+                    this.pause().await;
+                }
+            }
+        }
+        // Handlers that finish in time release their permits; the hard stop drops the others.
+        let _all = permits.acquire_many(u32::try_from(handlers).unwrap_or(u32::MAX)).await;
+        if let Err(error) = consumer.retire(&this.consumer).await {
+            debug!(stage = S::STREAM.stage(), error = %error, "the consumer stays behind");
+        }
+        Ok(())
+    }
+
+    /// Abandoned entries first, then new ones.
+    async fn round(
+        &self,
+        consumer: &mut Consumer,
+        free: &[OwnedSemaphorePermit],
+        last_claim: &mut Option<Instant>,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        if S::IN_ORDER && !consumer.lease(self.limits.claim_after).await? {
+            tokio::time::sleep(BLOCK.min(self.limits.claim_after / 3)).await;
+            return Ok(Vec::new());
+        }
+        if last_claim.is_none() {
+            consumer.make_group().await?;
+            for name in consumer.forgotten(FORGOTTEN).await? {
+                consumer.retire(&name).await?;
+            }
+        }
+        // Whoever holds the lease is the only reader: what is pending was left behind, and comes before what is new.
+        let idle = if S::IN_ORDER { Duration::ZERO } else { self.limits.claim_after };
+        if S::IN_ORDER || last_claim.is_none_or(|at| at.elapsed() >= self.limits.claim_after / 3) {
+            let claimed = consumer.claim(free.len(), idle).await?;
+            // With as many as there are handlers there may be more: look again at once.
+            if claimed.len() < free.len() {
+                *last_claim = Some(Instant::now());
+            }
+            if !claimed.is_empty() {
+                return Ok(claimed);
+            }
+        }
+        self.stage.refill(free.len()).await?;
+        consumer.read(free.len(), BLOCK.min(self.limits.claim_after / 3)).await
+    }
+
+    fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, free: Vec<OwnedSemaphorePermit>) {
+        for (delivery, permit) in deliveries.into_iter().zip(free) {
+            let this = self.clone();
+            let span = tracing::info_span!("stage", stage = S::STREAM.stage(), entry = delivery.id());
+            let work = async move {
+                this.work(delivery).await;
+                drop(permit);
+            };
+            drop(self.lifecycle.spawn_child(S::STREAM.stage(), work.instrument(span)));
+        }
+    }
+
+    /// One delivery, until it is settled or belongs to somebody else.
+    async fn work(&self, delivery: Delivery) {
+        let started = Instant::now();
+        let outcome = tokio::select! {
+            outcome = self.handle(&delivery) => outcome,
+            () = self.renew(&delivery) => "lost",
+            () = self.stop.hard() => "stopped",
+        };
+        let stage = S::STREAM.stage();
+        metrics::counter!("omni_relay_stage_outcomes_total", "stage" => stage, "outcome" => outcome).increment(1);
+        metrics::histogram!("omni_relay_stage_duration_seconds", "stage" => stage).record(started.elapsed());
+    }
+
+    async fn handle(&self, delivery: &Delivery) -> &'static str {
+        let bury = |reason, error: String| Disposition::Bury { reason, error, finding: None };
+        let envelope = match self.stage.read(delivery) {
+            Ok(envelope) => envelope,
+            Err(malformed) => {
+                let decision = bury(Reason::Malformed, malformed.to_string());
+                return self.insist(async || self.settler.settle::<S>(&*self.stage, delivery, None, &decision).await).await;
+            }
+        };
+        if delivery.deliveries() > MOST_DELIVERIES {
+            let times = format!("delivered {} times without an end", delivery.deliveries());
+            let decision = bury(Reason::Poison, times);
+            return self
+                .insist(async || self.settler.settle(&*self.stage, delivery, Some(&envelope), &decision).await)
+                .await;
+        }
+        self.insist(async || {
+            let decision = match self.stage.handle(delivery, &envelope).await {
+                Ok(decision) => decision,
+                // What must stay in order is not put aside: it stays pending, and is claimed again.
+                Err(error) if error.passes() || S::IN_ORDER => return Err(error),
+                Err(error) => Disposition::Retry { error: error.to_string(), not_before: None },
+            };
+            self.insist_on(delivery, &envelope, decision).await
+        })
+        .await
+    }
+
+    /// A decision stands: only carrying it out is tried again while Redis is away.
+    async fn insist_on(
+        &self,
+        delivery: &Delivery,
+        envelope: &crate::model::Envelope<S::Work>,
+        decision: Disposition,
+    ) -> Result<&'static str, StoreError> {
+        Ok(self.insist(async || self.settler.settle(&*self.stage, delivery, Some(envelope), &decision).await).await)
+    }
+
+    /// Tries again while Redis is away. Whatever else goes wrong leaves the delivery pending.
+    async fn insist(&self, attempt: impl AsyncFn() -> Result<&'static str, StoreError>) -> &'static str {
+        loop {
+            match attempt().await {
+                Ok(outcome) => return outcome,
+                Err(error) if error.passes() && !self.stop.is_requested() => self.pause().await,
+                Err(StoreError::NoGroup) => return "lost",
+                Err(error) => {
+                    warn!(error = %error, cause = ?std::error::Error::source(&error), "left a delivery pending");
+                    self.pause().await;
+                    return "pending";
+                }
+            }
+        }
+    }
+
+    /// Ends when the delivery belongs to somebody else.
+    async fn renew(&self, delivery: &Delivery) {
+        loop {
+            tokio::time::sleep(self.limits.claim_after / 3).await;
+            match self.store.renew(delivery).await {
+                Ok(Settled::Lost) | Err(StoreError::NoGroup) => return,
+                Ok(Settled::Yes) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn pause(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(AWAY) => {}
+            () = self.stop.requested() => {}
+        }
+    }
+}
+
+/// Waits for one free handler, and takes every other one that is free.
+async fn free(permits: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
+    let first = permits.clone().acquire_owned().await.expect("nobody closes the semaphore");
+    let mut free = vec![first];
+    while let Ok(more) = permits.clone().try_acquire_owned() {
+        free.push(more);
+    }
+    free
+}
