@@ -330,5 +330,5 @@ fn row(key: &super::Key) -> String {
     let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
     let secret = if key.secret { " **Secret.**" } else { "" };
     let later = if key.in_effect { "" } else { " *No effect in this version.*" };
-    format!("| `{}` | {default} | {} | {}.{secret}{later} |", key.path, key.expects, key.doc)
+    format!("| `{}` | {default} | {} | {}.{secret}{later} |", key.path, key.expects.replace('<', "&lt;"), key.doc)
 }

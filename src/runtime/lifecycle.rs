@@ -207,3 +207,117 @@ fn chain(error: &(dyn Error + Send + Sync)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    type Ends = Result<(), std::io::Error>;
+
+    #[tokio::test]
+    async fn a_soft_stop_lets_work_finish() {
+        let lifecycle = Lifecycle::new();
+        let stop = lifecycle.stop_handle();
+        let finished = Arc::new(AtomicBool::new(false));
+        let (worker, done) = (lifecycle.clone(), finished.clone());
+        lifecycle.spawn("worker", async move {
+            stop.requested().await;
+            // Begun during the stop, and waited for all the same.
+            worker.spawn_child("handler", async move {
+                tokio::task::yield_now().await;
+                done.store(true, Ordering::SeqCst);
+            });
+            Ends::Ok(())
+        });
+        assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
+        assert!(finished.load(Ordering::SeqCst), "the stop did not wait for the handler");
+        assert!(!lifecycle.stop_handle().is_hard());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_dropped_and_told() {
+        let lifecycle = Lifecycle::new();
+        let (kept, dropped) = oneshot::channel::<()>();
+        lifecycle.spawn("stubborn", async move {
+            let _kept = kept;
+            std::future::pending::<()>().await;
+            Ends::Ok(())
+        });
+        let child = lifecycle.spawn_child("stubborn handler", std::future::pending::<()>());
+        assert_eq!(lifecycle.stop(SHORT).await, Outcome::Forced);
+        assert!(dropped.await.is_err(), "the sender was dropped with its task");
+        assert_eq!(child.await.unwrap(), None);
+        assert!(lifecycle.stop_handle().is_hard());
+    }
+
+    #[tokio::test]
+    async fn a_task_may_react_to_the_hard_stop() {
+        let lifecycle = Lifecycle::new();
+        let stop = lifecycle.stop_handle();
+        let (tell, told) = oneshot::channel();
+        lifecycle.spawn("tidy", async move {
+            stop.hard().await;
+            tell.send("tidied").map_err(std::io::Error::other)
+        });
+        let _ = lifecycle.stop(SHORT).await;
+        assert_eq!(told.await, Ok("tidied"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_stops_the_process() {
+        let lifecycle = Lifecycle::new();
+        let stop = lifecycle.stop_handle();
+        lifecycle.spawn("bystander", async move {
+            stop.requested().await;
+            Ends::Ok(())
+        });
+        lifecycle.spawn("doomed", async { if true { panic!("on purpose") } else { Ends::Ok(()) } });
+        assert_eq!(lifecycle.run_until_signal(LONG).await.unwrap(), Outcome::TaskFailed("doomed"));
+    }
+
+    #[tokio::test]
+    async fn an_error_stops_the_process_and_the_first_one_is_named() {
+        let lifecycle = Lifecycle::new();
+        let stop = lifecycle.stop_handle();
+        lifecycle.spawn("second", async move {
+            stop.requested().await;
+            Err(std::io::Error::other("consequence"))
+        });
+        lifecycle.spawn("first", async { Err(std::io::Error::other("cause")) });
+        assert_eq!(lifecycle.run_until_signal(LONG).await.unwrap(), Outcome::TaskFailed("first"));
+    }
+
+    #[tokio::test]
+    async fn an_error_while_stopping_is_no_death() {
+        let lifecycle = Lifecycle::new();
+        let stop = lifecycle.stop_handle();
+        lifecycle.spawn("late", async move {
+            stop.requested().await;
+            Err(std::io::Error::other("connection closed"))
+        });
+        assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
+    }
+
+    #[tokio::test]
+    async fn a_child_s_panic_is_its_parent_s_to_judge() {
+        let lifecycle = Lifecycle::new();
+        let child = lifecycle.spawn_child("handler", async { panic!("on purpose") });
+        assert!(child.await.unwrap_err().is_panic());
+        assert!(!lifecycle.stop_handle().is_requested());
+        assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_does_not_wait_for_the_grace() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn("stubborn", std::future::pending::<Ends>());
+        assert_eq!(lifecycle.drain(LONG, std::future::ready(())).await, Outcome::Forced);
+    }
+}
