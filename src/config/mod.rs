@@ -1,1 +1,30 @@
-//! (laid out)
+//! Configuration: defaults < TOML file < environment; closed, documented, redacted.
+
+mod callers;
+mod check;
+mod environment;
+mod file;
+mod keys;
+mod layer;
+mod load;
+mod problem;
+mod reader;
+mod scope;
+mod sources;
+mod types;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use callers::{Caller, CallerKey, Callers};
+pub use keys::{KEYS, Key};
+pub use load::Loaded;
+pub use problem::{ConfigError, Origin, Problem};
+pub use scope::{Scope, ScopeSet};
+pub use sources::Sources;
+pub use types::{
+    AnswersConfig, Config, DurabilityConfig, HttpConfig, JobsConfig, LogConfig, LogFormat, OmniConfig, PipelineConfig,
+    ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig, RuntimeConfig, TokensConfig, UserCreation, UsersConfig,
+    WebhookConfig,
+};

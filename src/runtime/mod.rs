@@ -1,1 +1,15 @@
-//! (laid out)
+//! What every part of the process stands on: time, tasks and their end, readiness, logs, metrics, traces.
+
+mod clock;
+pub mod failpoint;
+mod lifecycle;
+pub mod logs;
+pub mod metrics;
+pub mod readiness;
+mod trace_context;
+
+pub use clock::Clock;
+pub use lifecycle::{Lifecycle, Outcome, Stop};
+pub use metrics::Metrics;
+pub use readiness::Readiness;
+pub use trace_context::TraceContext;

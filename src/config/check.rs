@@ -1,0 +1,95 @@
+//! What one value alone cannot tell: values that must fit each other, and combinations to warn of.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::keys::Key;
+use super::reader::Reader;
+use super::{CallerKey, Config, values};
+
+/// What is wrong with the address of Redis, if anything is.
+pub(super) fn redis_address(text: &str) -> Result<(), String> {
+    let expected = || "expected redis://host, rediss://host or unix:///path".to_owned();
+    let url = Url::parse(text).map_err(|_| expected())?;
+    match url.scheme() {
+        "redis" | "rediss" if url.has_host() => Ok(()),
+        "unix" | "redis+unix" if url.path().len() > 1 => Ok(()),
+        scheme @ ("redis+sentinel" | "redis+cluster") => {
+            Err(format!("{scheme}:// is not yet supported in this version; {}", expected()))
+        }
+        _ => Err(expected()),
+    }
+}
+
+/// Notes the settings that do not fit each other.
+pub(super) fn across(config: &Config, reader: &mut Reader) {
+    addresses(config, reader);
+    if !config.http.listen.ip().is_loopback() && config.callers.is_empty() && reader.sound(&["http.listen"]) {
+        reader.problem("http.listen", "other hosts can reach it and nobody is asked for a key; expected a loopback address, or callers.<name>.key for those who may call");
+    }
+    if reader.sound(&["retry.base", "retry.cap"]) && config.retry.cap < config.retry.base {
+        reader.problem("retry.cap", "expected at least retry.base");
+    }
+    if reader.sound(&["results.inline_max", "results.max"]) && config.results.inline_max > config.results.max {
+        reader.problem("results.inline_max", "expected at most results.max");
+    }
+    let longest: Duration = config.jobs.max_wait.max(config.jobs.deadline);
+    if reader.sound(&["retention", "jobs.max_wait", "jobs.deadline"]) && config.retention < longest * 2 {
+        reader.problem("retention", "expected at least twice the longer of jobs.max_wait and jobs.deadline");
+    }
+    shared_keys(config, reader);
+}
+
+fn addresses(config: &Config, reader: &mut Reader) {
+    let addresses =
+        [("omni.base_url", Some(&config.omni.base_url)), ("webhook.public_url", config.webhook.public_url.as_ref())];
+    for (path, url) in addresses {
+        if !config.omni.allow_http && url.is_some_and(|url| !values::is_private(url)) {
+            reader.problem(
+                path,
+                "secrets would travel in the clear; expected https, http to this host, or omni.allow_http = true",
+            );
+        }
+    }
+}
+
+/// A key shared by two callers would make one of them the other.
+fn shared_keys(config: &Config, reader: &mut Reader) {
+    let keys: Vec<(&str, &CallerKey)> =
+        config.callers.iter().flat_map(|caller| caller.keys.iter().map(|key| (caller.name.as_str(), key))).collect();
+    for (index, (name, key)) in keys.iter().enumerate() {
+        if let Some((other, _)) = keys[..index].iter().find(|(_, earlier)| earlier == key) {
+            reader.problem(&format!("callers.{name}.key"), format!("given twice, also by callers.{other}.key"));
+        }
+    }
+}
+
+/// One line for each set key without effect, and each risk that was chosen.
+pub(super) fn warnings(config: &Config, reader: &Reader) -> Vec<String> {
+    let idle = reader
+        .explicit()
+        .filter(|(path, _)| Key::find(path).is_some_and(|key| !key.in_effect))
+        .map(|(path, origin)| format!("{path} has no effect in this version ({origin})"));
+    let weak = config
+        .webhook
+        .secrets
+        .iter()
+        .any(|secret| secret.expose_secret().len() < 16)
+        .then(|| "webhook.secrets holds a secret shorter than 16 bytes: it can be guessed".to_owned());
+    idle.chain(risks(config)).chain(weak).collect()
+}
+
+fn risks(config: &Config) -> impl Iterator<Item = String> {
+    let open_admin = config.http.admin_listen.filter(|address| !address.ip().is_loopback());
+    [
+        config.callers.is_empty().then(|| format!("no callers are configured: whoever reaches {} may submit and read prompts", config.http.listen)),
+        open_admin.map(|address| format!("http.admin_listen is {address}: whoever reaches it can read the metrics")),
+        config.omni.allow_http.then(|| "omni.allow_http is on: API keys, prompts and answers may travel in the clear".to_owned()),
+        config.omni.run_as_key_owner.then(|| "omni.run_as_key_owner is on: prompts without a user are answered with the rights of whoever made the API key".to_owned()),
+        config.webhook.public_url.is_none().then(|| "webhook.public_url is not set: Omni is asked for no webhooks, answers are found by polling alone".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -1,0 +1,232 @@
+//! From sources to a checked configuration.
+
+use std::thread::available_parallelism;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::reader::Reader;
+use super::{
+    AnswersConfig, Caller, CallerKey, Callers, Config, ConfigError, DurabilityConfig, HttpConfig, JobsConfig,
+    LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig,
+    RuntimeConfig, Scope, Sources, TokensConfig, UserCreation, UsersConfig, WebhookConfig, check, environment, file,
+    keys, values,
+};
+
+/// A configuration and where each of its values came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    shown: Vec<(String, String, Origin)>,
+}
+
+impl Loaded {
+    /// Key, value without secrets, origin: one row for each setting in force.
+    pub fn show(&self) -> Vec<(String, String, Origin)> {
+        self.shown.clone()
+    }
+
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.shown.iter().find(|(shown, _, _)| shown == key).map(|(_, _, origin)| origin)
+    }
+}
+
+impl Config {
+    /// Defaults < file < environment. Reads nothing but the secret files it is told to read. The error names everything
+    /// that is wrong.
+    pub fn load(sources: Sources) -> Result<Loaded, ConfigError> {
+        let Sources { file, mut env } = sources;
+        let mut reader = Reader::default();
+        if let Some((path, text)) = &file {
+            reader.put(file::read(path, text));
+        }
+        reader.put(environment::read(&env));
+        reader.open_secret_files();
+        let rust_log = env.remove(environment::RUST_LOG).filter(|text| !text.trim().is_empty());
+        let config = config(&mut reader, rust_log);
+        match config {
+            Some(mut config) if reader.problems.is_empty() => {
+                config.warnings = check::warnings(&config, &reader);
+                Ok(Loaded { config, shown: reader.shown })
+            }
+            _ => Err(ConfigError { problems: reader.problems }),
+        }
+    }
+}
+
+/// `None` only with a problem noted. In the order of the table, which is the order they are shown in.
+fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
+    let namespace = reader.get("namespace", values::name);
+    let redis = redis(reader);
+    let http = http(reader);
+    let omni = omni(reader);
+    let webhook = webhook(reader);
+    let reconcile = ReconcileConfig { after: reader.get("reconcile.after", values::duration) };
+    let jobs = JobsConfig {
+        deadline: reader.get("jobs.deadline", values::duration),
+        max_wait: reader.get("jobs.max_wait", values::duration),
+    };
+    let retry = RetryConfig {
+        base: reader.get("retry.base", values::duration),
+        cap: reader.get("retry.cap", values::duration),
+        attempts: reader.get("retry.attempts", |text| number(text, 1, 1000)),
+    };
+    let pipeline = PipelineConfig { claim_after: reader.get("pipeline.claim_after", values::duration) };
+    let results = ResultsConfig {
+        inline_max: reader.get("results.inline_max", values::size),
+        max: reader.get("results.max", values::size),
+    };
+    let retention = reader.get("retention", values::duration);
+    let answers = AnswersConfig {
+        max_age: reader.get("answers.max_age", values::duration),
+        max_len: reader.get("answers.max_len", |text| text.parse().ok().filter(|length| *length > 0)),
+    };
+    let users = UsersConfig { create: reader.get("users.create", user_creation) };
+    let tokens = TokensConfig { secrets: reader.secrets("tokens.secrets") };
+    let callers = callers(reader);
+    let runtime = runtime(reader);
+    let log = log(reader, rust_log);
+    let durability = DurabilityConfig { replicas: reader.get("durability.replicas", |text| number(text, 0, 100)) };
+    let config = Config {
+        namespace,
+        redis,
+        http,
+        omni: omni?,
+        webhook,
+        reconcile,
+        jobs,
+        retry,
+        pipeline,
+        results,
+        retention,
+        answers,
+        users,
+        tokens,
+        callers,
+        runtime,
+        log,
+        durability,
+        warnings: Vec::new(),
+    };
+    check::across(&config, reader);
+    Some(config)
+}
+
+fn redis(reader: &mut Reader) -> RedisConfig {
+    let url = reader.secret_address("redis.url");
+    if let Err(message) = check::redis_address(&url) {
+        reader.problem("redis.url", message);
+    }
+    RedisConfig { url: SecretString::from(url) }
+}
+
+fn http(reader: &mut Reader) -> HttpConfig {
+    HttpConfig {
+        listen: reader.get("http.listen", |text| text.parse().ok()),
+        admin_listen: reader.optional("http.admin_listen", |text| text.parse().ok()),
+        cors_origins: reader.list("http.cors_origins", |text| values::origin(text).map(|_| text.to_owned())),
+    }
+}
+
+fn omni(reader: &mut Reader) -> Option<OmniConfig> {
+    let base_url = reader.optional("omni.base_url", values::origin);
+    if base_url.is_none() && reader.sound(&["omni.base_url"]) {
+        reader.missing("omni.base_url");
+    }
+    let api_keys = reader.secret_list("omni.api_keys", |text| values::header_safe(text).map(SecretString::from));
+    if api_keys.is_empty() && reader.sound(&["omni.api_keys"]) {
+        reader.missing("omni.api_keys");
+    }
+    let requests_per_minute = reader.get("omni.requests_per_minute", |text| number(text, 1, 100_000));
+    let model_id = reader.optional("omni.model_id", |text| Uuid::parse_str(text).ok());
+    let run_as_key_owner = reader.get("omni.run_as_key_owner", values::flag);
+    let adopt_conversations = reader.get("omni.adopt_conversations", values::flag);
+    let allow_http = reader.get("omni.allow_http", values::flag);
+    base_url.map(|base_url| OmniConfig {
+        base_url,
+        api_keys,
+        requests_per_minute,
+        model_id,
+        run_as_key_owner,
+        adopt_conversations,
+        allow_http,
+    })
+}
+
+fn webhook(reader: &mut Reader) -> WebhookConfig {
+    let public_url = reader.optional("webhook.public_url", values::web_address);
+    let secrets = reader.secrets("webhook.secrets");
+    if public_url.is_some() && secrets.is_empty() && reader.sound(&["webhook.secrets"]) {
+        reader.missing("webhook.secrets");
+    }
+    WebhookConfig { public_url, secrets, tolerance: reader.get("webhook.tolerance", values::duration) }
+}
+
+fn callers(reader: &mut Reader) -> Callers {
+    let mut names: Vec<String> =
+        reader.explicit().filter_map(|(path, _)| keys::caller_of(path)).map(|(name, _)| name.to_owned()).collect();
+    names.dedup();
+    Callers::new(names.into_iter().map(|name| caller(reader, name)).collect())
+}
+
+fn caller(reader: &mut Reader, name: String) -> Caller {
+    let path = |leaf: &str| format!("callers.{name}.{leaf}");
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if values::name(&name).is_none() || !name.chars().all(lower) {
+        reader.problem(&path("key"), "expected a caller's name of 1 to 64 of a-z 0-9 _ -");
+    }
+    let parse = |text: &str| CallerKey::parse(&values::header_safe(text)?);
+    let keys = reader.secret_list(&path("key"), parse);
+    if keys.is_empty() && reader.sound(&[&path("key")]) {
+        reader.missing(&path("key"));
+    }
+    if keys.len() > 2 {
+        reader.problem(&path("key"), "expected at most two keys, the new one and the old");
+    }
+    let tenant = reader.optional(&path("tenant"), values::name);
+    let scopes = reader.list(&path("scopes"), Scope::parse).into_iter().collect();
+    let weight = reader.get(&path("weight"), |text| number(text, 1, 1000));
+    Caller { keys, tenant, scopes, weight, name }
+}
+
+fn runtime(reader: &mut Reader) -> RuntimeConfig {
+    let workers = reader.optional("runtime.workers", |text| number(text, 1, 1024));
+    let workers = workers.map_or_else(
+        || available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
+        |workers| usize::try_from(workers).unwrap_or(1),
+    );
+    reader.worked_out("runtime.workers", workers.to_string());
+    RuntimeConfig { workers }
+}
+
+fn log(reader: &mut Reader, rust_log: Option<String>) -> LogConfig {
+    let level = match rust_log {
+        None => reader.get("log.level", values::log_filter),
+        Some(directives) => {
+            reader.put_one("log.level", directives, Origin::Environment(environment::RUST_LOG.to_owned()));
+            reader.get("log.level", |text| values::is_filter(text).then(|| text.to_owned()))
+        }
+    };
+    LogConfig { level, format: reader.get("log.format", log_format) }
+}
+
+fn number(text: &str, least: u32, most: u32) -> Option<u32> {
+    text.parse().ok().filter(|number| (least..=most).contains(number))
+}
+
+fn user_creation(text: &str) -> Option<UserCreation> {
+    match text {
+        "never" => Some(UserCreation::Never),
+        "with_profile" => Some(UserCreation::WithProfile),
+        "always" => Some(UserCreation::Always),
+        _ => None,
+    }
+}
+
+fn log_format(text: &str) -> Option<LogFormat> {
+    match text {
+        "json" => Some(LogFormat::Json),
+        "pretty" => Some(LogFormat::Pretty),
+        _ => None,
+    }
+}

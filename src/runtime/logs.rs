@@ -1,0 +1,47 @@
+//! Logs on stderr: JSON for machines, lines for people.
+
+use std::io::{IsTerminal, stderr};
+
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStyle {
+    /// One JSON object a line.
+    Json,
+    Pretty,
+}
+
+#[derive(Debug, Error)]
+pub enum LogsError {
+    #[error("read the log filter")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("install the logger: there is one already")]
+    Installed(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Starts logging for the whole process, once. `filter` is a level or a list of directives; configuration has already
+/// put `RUST_LOG` in its place.
+pub fn init(filter: &str, style: LogStyle) -> Result<(), LogsError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    match style {
+        LogStyle::Json => {
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?
+        }
+        LogStyle::Pretty => lines.with_ansi(stderr().is_terminal()).with_target(false).finish().try_init()?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_filter_is_refused_before_anything_is_installed() {
+        assert!(matches!(init("omni_relay=loud", LogStyle::Json), Err(LogsError::Filter(_))));
+    }
+}

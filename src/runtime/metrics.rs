@@ -1,0 +1,145 @@
+//! Metrics for Prometheus: the table of all there are, and the one recorder of the process.
+//!
+//! Labels come from closed sets; ids never become labels.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use thiserror::Error;
+
+/// What a metric does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: Unit,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+pub const PROMPTS_ACCEPTED: &str = "omni_relay_prompts_accepted_total";
+pub const STAGE_OUTCOMES: &str = "omni_relay_stage_outcomes_total";
+pub const STAGE_DURATION: &str = "omni_relay_stage_duration_seconds";
+pub const WEBHOOKS: &str = "omni_relay_webhooks_total";
+pub const WEBHOOK_TO_ENTRY: &str = "omni_relay_webhook_to_entry_seconds";
+pub const ENTRIES_PUBLISHED: &str = "omni_relay_entries_published_total";
+pub const OMNI_REQUESTS: &str = "omni_relay_omni_requests_total";
+pub const OMNI_REQUEST_DURATION: &str = "omni_relay_omni_request_duration_seconds";
+pub const REDIS_UP: &str = "omni_relay_redis_up";
+pub const DEAD_LETTERS: &str = "omni_relay_dead_letters_total";
+
+/// Every metric of this version.
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    Metric { name: PROMPTS_ACCEPTED, kind: Kind::Counter, unit: Unit::Count, labels: &["via"], help: "prompts accepted, by the way they came: http or stream" },
+    Metric { name: STAGE_OUTCOMES, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "outcome"], help: "handlings of a stage's entries, by how they ended" },
+    Metric { name: STAGE_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["stage"], help: "how long one handling took" },
+    Metric { name: WEBHOOKS, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "webhooks received, by what became of them" },
+    Metric { name: WEBHOOK_TO_ENTRY, kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "from the arrival of a webhook to the terminal entry it led to" },
+    Metric { name: ENTRIES_PUBLISHED, kind: Kind::Counter, unit: Unit::Count, labels: &["type"], help: "entries written to conversation streams" },
+    Metric { name: OMNI_REQUESTS, kind: Kind::Counter, unit: Unit::Count, labels: &["operation", "status"], help: "requests to Omni, by what they asked and the HTTP status or kind of failure" },
+    Metric { name: OMNI_REQUEST_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["operation"], help: "how long a request to Omni took, body included" },
+    Metric { name: REDIS_UP, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
+    Metric { name: DEAD_LETTERS, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
+];
+
+/// From a script in Redis to a long answer of Omni, in seconds.
+const BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+#[derive(Debug, Error)]
+pub enum MetricsError {
+    #[error("set up the metrics recorder")]
+    Build(#[from] BuildError),
+}
+
+/// The recorder of the process. Clones are the same.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// Installs the recorder, or returns the one this function installed before: a process has one.
+    pub fn install() -> Result<Self, MetricsError> {
+        static INSTALLED: OnceLock<Metrics> = OnceLock::new();
+        static INSTALLING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = INSTALLED.get() {
+            return Ok(metrics.clone());
+        }
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?
+            .install_recorder()?;
+        METRICS.iter().for_each(describe);
+        Ok(INSTALLED.get_or_init(|| Self { handle }).clone())
+    }
+
+    /// The text of `/metrics`.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// To be called every few seconds: without it samples that nobody scrapes pile up.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn describe(metric: &Metric) {
+    match metric.kind {
+        Kind::Counter => describe_counter!(metric.name, metric.unit, metric.help),
+        Kind::Gauge => describe_gauge!(metric.name, metric.unit, metric.help),
+        Kind::Histogram => describe_histogram!(metric.name, metric.unit, metric.help),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::{counter, gauge, histogram};
+
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_rendered_with_buckets_and_help() {
+        let metrics = Metrics::install().unwrap();
+        Metrics::install().expect("a second installation is the first one");
+        counter!(STAGE_OUTCOMES, "stage" => "metrics-test", "outcome" => "done").increment(2);
+        gauge!(REDIS_UP).set(1.0);
+        histogram!(STAGE_DURATION, "stage" => "metrics-test").record(0.003);
+        metrics.upkeep();
+        let text = metrics.render();
+        for expected in [
+            "# HELP omni_relay_stage_outcomes_total handlings of a stage's entries",
+            "# TYPE omni_relay_stage_outcomes_total counter",
+            r#"omni_relay_stage_outcomes_total{stage="metrics-test",outcome="done"} 2"#,
+            "omni_relay_redis_up 1",
+            r#"omni_relay_stage_duration_seconds_bucket{stage="metrics-test",le="0.0025"} 0"#,
+            r#"omni_relay_stage_duration_seconds_bucket{stage="metrics-test",le="0.005"} 1"#,
+        ] {
+            assert!(text.contains(expected), "{expected} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn names_say_what_they_are() {
+        for metric in METRICS {
+            let suffix = match metric.kind {
+                Kind::Counter => "_total",
+                Kind::Histogram => "_seconds",
+                Kind::Gauge => "",
+            };
+            assert!(metric.name.starts_with("omni_relay_") && metric.name.ends_with(suffix), "{}", metric.name);
+            assert!(metric.labels.iter().all(|label| !label.ends_with("id")), "{} labels an id", metric.name);
+        }
+    }
+}
