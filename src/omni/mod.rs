@@ -1,1 +1,33 @@
-//! (laid out)
+//! The only speaker of Omni: its REST calls, one file per verb, and the webhooks it sends.
+//!
+//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs and finds embed users. Every failure is an
+//! [`OmniError`] that says whether the request may be repeated.
+//! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
+
+mod api_key;
+mod cancel;
+mod classify;
+mod client;
+mod create;
+mod detail;
+mod error;
+mod event;
+mod job_state;
+mod lenient;
+mod result;
+mod retry_after;
+pub mod signature;
+mod status;
+mod users;
+mod webhook;
+
+pub use api_key::{ApiKey, InvalidApiKey};
+pub use client::{Omni, OmniOptions, OmniSetupError};
+pub use create::{CreateJob, Created, WebhookRequest};
+pub use detail::Detail;
+pub use error::{Doubt, OmniError, TransportError};
+pub use event::{Event, MalformedEvent};
+pub use job_state::JobState;
+pub use result::JobResult;
+pub use status::{JobError, JobStatus, Progress};
+pub use webhook::{MAX_WEBHOOK_BODY, Verified, WebhookRejection, WebhookVerifier};

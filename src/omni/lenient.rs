@@ -1,0 +1,48 @@
+//! Readers for members that Omni may omit, null or give another type: anything unexpected is as if it were absent.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+/// A member as it stood in the text, not yet looked into.
+pub(super) type Member<'a> = Option<&'a RawValue>;
+
+/// Reads a member as `T`, or not at all.
+pub(super) fn read<T: DeserializeOwned>(member: Member<'_>) -> Option<T> {
+    serde_json::from_str(member?.get()).ok()
+}
+
+/// A member that is a string with something in it.
+pub(super) fn text(member: Member<'_>) -> Option<String> {
+    read::<String>(member).filter(|text| !text.is_empty())
+}
+
+/// A count that may be written as a number or as a string.
+pub(super) fn count(member: Member<'_>) -> Option<usize> {
+    read(member).or_else(|| text(member)?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_absent() {
+        assert_eq!(text(Some(&raw(r#""a""#))), Some("a".to_owned()));
+        for json in ["null", "1", "{}", r#""""#] {
+            assert_eq!(text(Some(&raw(json))), None, "{json}");
+        }
+        assert_eq!(text(None), None);
+    }
+
+    #[test]
+    fn counts_come_as_numbers_and_as_strings() {
+        assert_eq!(count(Some(&raw("12"))), Some(12));
+        assert_eq!(count(Some(&raw(r#""12""#))), Some(12));
+        assert_eq!(count(Some(&raw(r#""-1""#))), None);
+        assert_eq!(count(Some(&raw("null"))), None);
+    }
+}
