@@ -1,0 +1,11 @@
+//! The API's endpoints, one file per call.
+
+mod cancel;
+mod conversations;
+mod create;
+mod result;
+mod router;
+mod status;
+mod users;
+
+pub(super) use router::router;

@@ -1,0 +1,56 @@
+//! What tests and the demo see of a simulator.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::job::{Job, JobState};
+
+/// One job. No `Debug`: it holds the prompt.
+#[derive(Clone)]
+pub struct JobView {
+    pub id: Uuid,
+    pub conversation_id: Uuid,
+    pub prompt: String,
+    /// None: it ran as the owner of the key.
+    pub user_id: Option<Uuid>,
+    pub state: JobState,
+    pub webhook_metadata: Option<Map<String, Value>>,
+    /// 0 for the first job of this simulator.
+    pub order: usize,
+    /// Somebody asked to cancel it; whether it is, `state` says.
+    pub cancel_asked: bool,
+    /// Webhooks sent with a true signature, every try counted, progress left out.
+    pub deliveries: usize,
+    /// What the last of them got; none: nothing was sent, or there was no answer.
+    pub last_delivery: Option<u16>,
+    /// What the forged one got.
+    pub forgery: Option<u16>,
+}
+
+impl JobView {
+    pub(super) fn of(job: &Job, order: usize) -> Self {
+        Self {
+            id: job.id,
+            conversation_id: job.conversation,
+            prompt: job.prompt.clone(),
+            user_id: job.user,
+            state: job.state,
+            webhook_metadata: job.webhook.as_ref().and_then(|target| target.metadata.clone()),
+            order,
+            cancel_asked: job.cancel_asked,
+            deliveries: job.deliveries.len(),
+            last_delivery: job.deliveries.last().copied().flatten(),
+            forgery: job.forgeries.last().copied().flatten(),
+        }
+    }
+}
+
+/// One request that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub query: Option<String>,
+    /// None: not answered yet, or never.
+    pub status: Option<u16>,
+}
