@@ -1,1 +1,2 @@
 //! (laid out)
+pub mod embedded;
