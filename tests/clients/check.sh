@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Two questions through relay and simulator as processes; then redis-py and ioredis, which nobody here wrote, read what
+# was published, and must read the same.
+# usage: tests/clients/check.sh OMNI_RELAY_BINARY REDIS_SERVER      redis-py must be importable, ioredis installed
+set -euo pipefail
+binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+redis_server=$2
+here=$(cd "$(dirname "$0")" && pwd)
+
+work=$(mktemp -d)
+pids=()
+finish() {
+  local result=$?
+  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2> /dev/null || true
+  wait
+  if [ "$result" != 0 ]; then
+    tail -n 20 "$work"/*.log >&2
+  fi
+  rm -rf "$work"
+  exit "$result"
+}
+trap finish EXIT
+
+# Below the range that systems give to outgoing connections.
+read -r redis_port simulator_port relay_port < <(python3 - << 'PY'
+import random, socket
+free = []
+while len(free) < 3:
+    port = random.randrange(20000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    free.append(port) if port not in free else None
+print(*free)
+PY
+)
+
+start() {
+  local name=$1
+  shift
+  "$@" > "$work/$name.log" 2>&1 &
+  pids+=($!)
+}
+
+# wait_for NAME CONDITION...
+wait_for() {
+  local name=$1 tries=400
+  shift
+  until "$@" > /dev/null 2>&1; do
+    tries=$((tries - 1))
+    if [ "$tries" = 0 ] || [ "$(jobs -rp | wc -l)" -lt ${#pids[@]} ]; then
+      echo "clients: $name is not ready" >&2
+      return 1
+    fi
+    sleep 0.05
+  done
+}
+listens() { python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$1"; }
+ready() { python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=2)' "http://127.0.0.1:$relay_port/readyz"; }
+
+redis=redis://127.0.0.1:$redis_port
+start redis "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$work" --save '' --appendonly yes --daemonize no
+start simulator "$binary" simulate --listen "127.0.0.1:$simulator_port"
+wait_for redis listens "$redis_port"
+wait_for simulator listens "$simulator_port"
+start relay env \
+  OMNI_RELAY__REDIS__URL="$redis" \
+  OMNI_RELAY__HTTP__LISTEN="127.0.0.1:$relay_port" \
+  OMNI_RELAY__HTTP__ADMIN_LISTEN= \
+  OMNI_RELAY__OMNI__BASE_URL="http://127.0.0.1:$simulator_port" \
+  OMNI_RELAY__OMNI__API_KEYS=key-for-the-simulator \
+  OMNI_RELAY__OMNI__MODEL_ID=11111111-2222-4333-8444-555555555555 \
+  OMNI_RELAY__OMNI__RUN_AS_KEY_OWNER=true \
+  OMNI_RELAY__WEBHOOK__PUBLIC_URL="http://127.0.0.1:$relay_port/webhooks/omni" \
+  OMNI_RELAY__WEBHOOK__SECRETS=secret-between-relay-and-simulator \
+  "$binary" serve
+wait_for relay ready
+
+fail() { echo "clients: $*" >&2; exit 1; }
+
+for question in "How did sales develop by month?" "And only in the north?"; do
+  ended=$(python3 "$here/ask.py" "http://127.0.0.1:$relay_port" thread-1 "$question")
+  [[ $ended == omni.answer* ]] || fail "\"$question\" ended in $ended"
+done
+
+# Accepted, submitted, answered: three entries for each question, and one of them for the workers.
+for client in "python3 $here/worker.py" "node $here/worker.mjs"; do
+  name=${client%% *}
+  $client "$redis" relay 2 --timeout 20 > "$work/$name.answers" || fail "no answers for $client"
+  $client "$redis" relay 6 --conversation thread-1 --timeout 20 > "$work/$name.conversation" || fail "no conversation for $client"
+done
+cat "$work/python3.answers"
+cmp "$work/python3.answers" "$work/node.answers" || fail "the workers read different answers"
+cmp "$work/python3.conversation" "$work/node.conversation" || fail "the readers saw different conversations"
+[ "$(grep -c "^omni\.answer$(printf '\t')thread-1$(printf '\t')." "$work/python3.answers")" = 2 ] || fail "an answer has no message"
+[ "$(grep '^omni\.answer' "$work/python3.conversation")" = "$(cat "$work/python3.answers")" ] || fail "answers and conversation differ"
+echo "clients: redis-py and ioredis read the same 2 answers and 6 entries"

@@ -1,0 +1,5 @@
+//! Integration tests: one binary, real Redis.
+
+mod embedded;
+mod fixture;
+mod redis;
