@@ -100,6 +100,13 @@ pub struct Entry {
     pub data: String,
 }
 
+/// Data is the customer's.
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl Entry {
     /// An entry of `about` with the given data.
     pub fn new(kind: EntryType, about: &About<'_>, now: Timestamp, data: &Map<String, Value>) -> Self {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::ids::{Conversation, PromptId};
 
 /// A job's state in Omni's words. The set is open: an unknown word is kept, and is not final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum JobState {
     /// Not started.
@@ -30,7 +30,24 @@ pub enum JobState {
     Unknown(String),
 }
 
+/// How much of an unknown word is kept, in characters.
+const LONGEST_WORD: usize = 64;
+
 impl JobState {
+    /// Reads a word without regard to case.
+    pub fn parse(word: &str) -> Self {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "QUEUED" => Self::Queued,
+            "EXECUTING" => Self::Executing,
+            "DELIVERING" => Self::Delivering,
+            "COMPLETE" | "COMPLETED" => Self::Complete,
+            "FAILED" => Self::Failed,
+            "CANCELLED" | "CANCELED" => Self::Cancelled,
+            "DENIED" => Self::Denied,
+            _ => Self::Unknown(word.chars().take(LONGEST_WORD).collect()),
+        }
+    }
+
     /// Whether the job will never change again.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Complete | Self::Failed | Self::Cancelled | Self::Denied)
@@ -53,16 +70,7 @@ impl JobState {
 
 impl From<String> for JobState {
     fn from(word: String) -> Self {
-        match word.to_ascii_uppercase().as_str() {
-            "QUEUED" => Self::Queued,
-            "EXECUTING" => Self::Executing,
-            "DELIVERING" => Self::Delivering,
-            "COMPLETE" | "COMPLETED" => Self::Complete,
-            "FAILED" => Self::Failed,
-            "CANCELLED" | "CANCELED" => Self::Cancelled,
-            "DENIED" => Self::Denied,
-            _ => Self::Unknown(word),
-        }
+        Self::parse(&word)
     }
 }
 
@@ -197,12 +205,13 @@ mod tests {
 
     #[test]
     fn states_are_read_tolerantly() {
-        let state = |word: &str| JobState::from(word.to_owned());
+        let state = JobState::parse;
         assert_eq!(state("completed"), JobState::Complete);
         assert_eq!(state("Cancelled"), JobState::Cancelled);
         assert!(!state("DELIVERING").is_final());
         assert!(!state("PONDERING").is_final());
         assert_eq!(state("Pondering").as_str(), "Pondering");
+        assert_eq!(state(&"x".repeat(100)).as_str().len(), LONGEST_WORD);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::api_key::ApiKey;
 use super::classify::Operation;
 use super::client::{MAX_ANSWER, Omni};
 use super::error::OmniError;
-use super::job_state::JobState;
+use crate::model::JobState;
 use super::lenient::{self, Member};
 
 const LONGEST_CANCEL: Duration = Duration::from_secs(10);

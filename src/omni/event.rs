@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::job_state::JobState;
+use crate::model::JobState;
 use super::lenient::{self, Member};
 
 /// A webhook's body. Every member may be missing; those of no use to us are left out.

@@ -11,7 +11,7 @@ use super::api_key::ApiKey;
 use super::classify::Operation;
 use super::client::{MAX_ANSWER, Omni};
 use super::error::OmniError;
-use super::job_state::JobState;
+use crate::model::JobState;
 use super::lenient::{self, Member};
 
 /// A job as Omni sees it. Only the id and the state are always there.

@@ -61,7 +61,7 @@ mod tests {
     fn result(message: &str, csv: &str) -> JobResult {
         let body = json!({"message": message, "topic": "orders", "future": 1,
             "actions": [{"type": "generate_query", "message": "m", "timestamp": "t", "result": {"csvResult": csv}}]});
-        JobResult::read(body.to_string().as_bytes()).unwrap()
+        JobResult::read(body.to_string().into_bytes()).unwrap()
     }
 
     #[test]

@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn only_final_states_end_anything() {
         for word in ["QUEUED", "EXECUTING", "DELIVERING", "PONDERING"] {
-            assert_eq!(decide(Phase::Submitted, &JobState::from(word.to_owned()), Duration::ZERO), Step::Ignore, "{word}");
+            assert_eq!(decide(Phase::Submitted, &JobState::parse(word), Duration::ZERO), Step::Ignore, "{word}");
         }
     }
 }

@@ -196,7 +196,7 @@ impl IntakeStage {
         let trace = delivery
             .field("traceparent")
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .and_then(|text| text.parse().ok())
+            .and_then(TraceContext::parse)
             .unwrap_or_else(TraceContext::generate);
         self.intake.accept(&Tenant::new(body.tenant.as_deref()), &body, &trace, Some(delivery)).await.map(|_| ())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use super::answer::answer;
 use super::decide::{Step, decide};
@@ -367,8 +368,8 @@ impl End {
     }
 }
 
-fn job_of(subject: &Subject) -> &str {
-    subject.job_id.as_deref().unwrap_or_default()
+fn job_of(subject: &Subject) -> Uuid {
+    subject.job_id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_default()
 }
 
 fn failed(code: &str, message: &str) -> End {

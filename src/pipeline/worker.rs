@@ -155,58 +155,53 @@ impl<S: Stage> Worker<S> {
         metrics::histogram!("omni_relay_stage_duration_seconds", "stage" => stage).record(started.elapsed());
     }
 
+    /// Decides, then carries the decision out; either is tried again while Redis is away.
     async fn handle(&self, delivery: &Delivery) -> &'static str {
         let bury = |reason, error: String| Disposition::Bury { reason, error, finding: None };
-        let envelope = match self.stage.read(delivery) {
-            Ok(envelope) => envelope,
-            Err(malformed) => {
-                let decision = bury(Reason::Malformed, malformed.to_string());
-                return self.insist(async || self.settler.settle::<S>(&*self.stage, delivery, None, &decision).await).await;
+        let envelope = self.stage.read(delivery);
+        let decision = match &envelope {
+            Err(malformed) => bury(Reason::Malformed, malformed.to_string()),
+            Ok(_) if delivery.deliveries() > MOST_DELIVERIES => {
+                bury(Reason::Poison, format!("delivered {} times without an end", delivery.deliveries()))
             }
+            Ok(envelope) => loop {
+                match self.stage.handle(delivery, envelope).await {
+                    Ok(decision) => break decision,
+                    // What must stay in order is not put aside: it stays pending, and is claimed again.
+                    Err(error) if !error.passes() && !S::IN_ORDER => {
+                        break Disposition::Retry { error: error.to_string(), not_before: None };
+                    }
+                    Err(error) => {
+                        if let Some(outcome) = self.obstacle(&error).await {
+                            return outcome;
+                        }
+                    }
+                }
+            },
         };
-        if delivery.deliveries() > MOST_DELIVERIES {
-            let times = format!("delivered {} times without an end", delivery.deliveries());
-            let decision = bury(Reason::Poison, times);
-            return self
-                .insist(async || self.settler.settle(&*self.stage, delivery, Some(&envelope), &decision).await)
-                .await;
-        }
-        self.insist(async || {
-            let decision = match self.stage.handle(delivery, &envelope).await {
-                Ok(decision) => decision,
-                // What must stay in order is not put aside: it stays pending, and is claimed again.
-                Err(error) if error.passes() || S::IN_ORDER => return Err(error),
-                Err(error) => Disposition::Retry { error: error.to_string(), not_before: None },
-            };
-            self.insist_on(delivery, &envelope, decision).await
-        })
-        .await
-    }
-
-    /// A decision stands: only carrying it out is tried again while Redis is away.
-    async fn insist_on(
-        &self,
-        delivery: &Delivery,
-        envelope: &crate::model::Envelope<S::Work>,
-        decision: Disposition,
-    ) -> Result<&'static str, StoreError> {
-        Ok(self.insist(async || self.settler.settle(&*self.stage, delivery, Some(envelope), &decision).await).await)
-    }
-
-    /// Tries again while Redis is away. Whatever else goes wrong leaves the delivery pending.
-    async fn insist(&self, attempt: impl AsyncFn() -> Result<&'static str, StoreError>) -> &'static str {
         loop {
-            match attempt().await {
+            match self.settler.settle(&*self.stage, delivery, envelope.as_ref().ok(), &decision).await {
                 Ok(outcome) => return outcome,
-                Err(error) if error.passes() && !self.stop.is_requested() => self.pause().await,
-                Err(StoreError::NoGroup) => return "lost",
                 Err(error) => {
-                    warn!(error = %error, cause = ?std::error::Error::source(&error), "left a delivery pending");
-                    self.pause().await;
-                    return "pending";
+                    if let Some(outcome) = self.obstacle(&error).await {
+                        return outcome;
+                    }
                 }
             }
         }
+    }
+
+    /// `None`: try again. Whatever does not pass leaves the delivery pending, under this label.
+    async fn obstacle(&self, error: &StoreError) -> Option<&'static str> {
+        if matches!(error, StoreError::NoGroup) {
+            return Some("lost");
+        }
+        if !error.passes() {
+            warn!(error = %error, cause = ?std::error::Error::source(error), "left a delivery pending");
+        }
+        self.pause().await;
+        let give_up = !error.passes() || self.stop.is_requested();
+        give_up.then_some("pending")
     }
 
     /// Ends when the delivery belongs to somebody else.

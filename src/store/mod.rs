@@ -9,6 +9,7 @@ pub mod connection;
 pub mod conversation;
 pub mod delivery;
 pub mod due;
+pub mod embedded;
 mod error;
 pub mod inbox;
 pub mod keys;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use omni_relay::runtime::embedded::{Embedded, EmbeddedError, EmbeddedOptions, ServerBinary, default_search};
+use omni_relay::store::embedded::{Embedded, EmbeddedError, EmbeddedOptions, ServerBinary, default_search};
 use redis::{Client, RedisResult};
 
 #[tokio::test]

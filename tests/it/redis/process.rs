@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use omni_relay::runtime::embedded::{ServerBinary, default_search};
+use omni_relay::store::embedded::{ServerBinary, default_search};
 use tokio::time::sleep;
 
 use super::guard::Guard;
