@@ -48,8 +48,7 @@ impl File<'_> {
     }
 
     fn origin(&self, offset: usize) -> Origin {
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + self.text.get(..offset).unwrap_or_default().matches('\n').count();
         Origin::File { path: self.path.to_owned(), line }
     }
 }

@@ -43,7 +43,7 @@ fn the_least_configuration_gets_the_documented_defaults() {
     assert!(config.webhook.public_url.is_none() && config.webhook.secrets.is_empty());
     assert_eq!(config.reconcile.after, Duration::from_secs(75));
     assert_eq!((config.results.inline_max, config.results.max), (262_144, 16_777_216));
-    assert_eq!(config.retention, Duration::from_secs(14 * 86_400));
+    assert_eq!(config.retention, Duration::from_hours(14 * 24));
     assert_eq!(config.answers.max_len, 1_000_000);
     assert!(config.runtime.workers >= 1);
     assert_eq!(config.log.level, "info");
@@ -143,6 +143,8 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
     assert!(both.starts_with("webhook.secrets: given twice"), "{both}");
     let gone = complaint(least().with("webhook.secrets_file", "/nowhere/at/all"));
     assert!(gone.contains("cannot read /nowhere/at/all") && gone.contains("SECRETS_FILE"), "{gone}");
+    let gone = complaint(least().with("redis.url_file", "/nowhere/at/all"));
+    assert!(gone.contains("cannot read"), "{gone}");
     let not_secret = complaint(least().with("log.level_file", "x"));
     assert!(not_secret.starts_with("log.level_file: unknown setting"), "{not_secret}");
 }

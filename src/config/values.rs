@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
 const LARGEST: usize = 512 * 1024 * 1024;
 
 /// `250ms`, `75s`, `5m`, `1h`, `14d`; above zero, at most ten years.
@@ -101,8 +101,8 @@ mod tests {
     fn durations_need_a_unit_and_a_length() {
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(duration("75s"), Some(Duration::from_secs(75)));
-        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
-        assert_eq!(duration("14d"), Some(Duration::from_secs(14 * 86400)));
+        assert_eq!(duration("5m"), Some(Duration::from_mins(5)));
+        assert_eq!(duration("14d"), Some(Duration::from_hours(14 * 24)));
         for wrong in ["", "5", "0s", "-5s", "1.5h", "5 minutes", "s", "5M", "99999999999999999999s", "4000d"] {
             assert_eq!(duration(wrong), None, "{wrong:?}");
         }

@@ -56,7 +56,7 @@ mod tests {
         let clock = Clock::shiftable();
         let clone = clock.clone();
         let before = clone.now_ms();
-        clock.shift(Duration::from_secs(3600));
+        clock.shift(Duration::from_hours(1));
         clock.shift(Duration::from_millis(5));
         assert!(clone.now_ms() >= before + 3_600_005);
         assert!(Clock::system().now_ms() < before + 3_600_000);

@@ -1,6 +1,7 @@
 //! Logs on stderr: JSON for machines, lines for people.
 
 use std::io::{IsTerminal, stderr};
+use std::panic::PanicHookInfo;
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -22,18 +23,24 @@ pub enum LogsError {
     Installed(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging for the whole process, once. `filter` is a level or a list of directives; configuration has already
+/// Starts logging for the whole process, once; panics are logged as well. `filter` is a level or a list of directives; configuration has already
 /// put `RUST_LOG` in its place.
 pub fn init(filter: &str, style: LogStyle) -> Result<(), LogsError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match style {
-        LogStyle::Json => {
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?
-        }
-        LogStyle::Pretty => lines.with_ansi(stderr().is_terminal()).with_target(false).finish().try_init()?,
+        LogStyle::Json => lines.json().flatten_event(true).with_span_list(false).finish().try_init()?,
+        LogStyle::Pretty => lines.with_target(false).with_ansi(stderr().is_terminal()).finish().try_init()?,
     }
+    std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// A message written in the code is logged; a formatted one may carry a prompt, so only its place is.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string);
+    let message = info.payload().downcast_ref::<&'static str>();
+    tracing::error!(place, message, "panicked");
 }
 
 #[cfg(test)]
