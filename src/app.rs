@@ -1,1 +1,217 @@
-//! Composition.
+//! Composition: a configuration and parts become services and stages, each built once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::config::{Callers, Config};
+use crate::http::{self, Services};
+use crate::model::Backoff;
+use crate::model::prompt::Defaults;
+use crate::omni::signature::Verifier;
+use crate::omni::{ApiKey, Omni, OmniOptions, WebhookVerifier};
+use crate::pipeline::intake::Tenants;
+use crate::pipeline::submit::WebhookTarget;
+use crate::pipeline::{Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Submitter, Worker, due};
+use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
+use crate::store::connection::Redis;
+use crate::store::wake::Wake;
+use crate::store::{Policy, Store, health};
+
+/// Prompts in submission at once.
+const SUBMIT_HANDLERS: usize = 16;
+/// Events in processing at once.
+const PROCESS_HANDLERS: usize = 64;
+/// Longest call of Omni.
+const OMNI_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a process brings along.
+pub struct Parts {
+    /// Time.
+    pub clock: Clock,
+    /// Owns every task.
+    pub lifecycle: Lifecycle,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// The short waits for a result that is not there yet: how many, how long.
+    pub patience: (u32, Duration),
+}
+
+impl Parts {
+    /// As `serve` runs.
+    pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
+        Self { clock: Clock::system(), lifecycle, metrics, patience: (8, Duration::from_secs(1)) }
+    }
+}
+
+/// A running relay. Its tasks belong to the lifecycle it was given.
+pub struct App {
+    /// Where `/v1`, webhooks and probes answer.
+    pub address: SocketAddr,
+    /// Where `/metrics` answers.
+    pub admin_address: Option<SocketAddr>,
+    /// The store, for those who look inside.
+    pub store: Store,
+}
+
+impl App {
+    /// Binds, then starts every stage. Redis need not be there yet: until it is, the relay is not ready.
+    pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let redis = Redis::new(config.redis.url.expose_secret()).context("failed to use redis.url")?;
+        let policy = Policy {
+            retention: config.retention,
+            answers_age: config.answers.max_age,
+            answers_len: config.answers.max_len,
+            window: SUBMIT_HANDLERS,
+        };
+        let store = Store::new(redis, &config.namespace, policy);
+        let readiness = Readiness::new();
+        let wake = Wake::default();
+        let intake = Intake::new(
+            store.clone(),
+            parts.clock.clone(),
+            Defaults {
+                model_id: config.omni.model_id,
+                run_as_key_owner: config.omni.run_as_key_owner,
+                names_tenant: false,
+            },
+            config.omni.adopt_conversations,
+            config.reconcile.after,
+        );
+        let services = Services {
+            store: store.clone(),
+            intake: intake.clone(),
+            receiver: Receiver::new(store.clone(), parts.clock.clone()),
+            wake: wake.clone(),
+            callers: Arc::new(config.callers.clone()),
+            verifier: verifier(config, &parts.clock),
+            readiness: readiness.clone(),
+            metrics: parts.metrics.clone(),
+            clock: parts.clock.clone(),
+            stop: parts.lifecycle.stop_handle(),
+        };
+        let (address, admin_address) = listen(config, services, &parts.lifecycle).await?;
+        let handle = readiness.register("redis");
+        let stop = parts.lifecycle.stop_handle();
+        parts.lifecycle.spawn("health", health::run(store.clone(), handle, wake, stop.clone()));
+        parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
+        stages(config, &parts, &store, intake)?;
+        Ok(Self { address, admin_address, store })
+    }
+}
+
+fn stages(config: &Config, parts: &Parts, store: &Store, intake: Intake) -> anyhow::Result<()> {
+    let options = OmniOptions {
+        base_url: config.omni.base_url.clone(),
+        timeout: OMNI_TIMEOUT,
+        result_max_bytes: config.results.max,
+    };
+    let omni = Arc::new(Omni::new(options).context("failed to use omni.base_url")?);
+    let keys: Result<Vec<ApiKey>, _> = config.omni.api_keys.iter().map(ApiKey::new).collect();
+    let keys = KeyRing::new(keys.context("failed to use omni.api_keys")?).context("omni.api_keys is empty")?;
+    let keys = Arc::new(keys);
+    let limits = |handlers| Limits {
+        handlers,
+        claim_after: config.pipeline.claim_after,
+        max_wait: config.jobs.max_wait,
+        backoff: Backoff { base: config.retry.base, cap: config.retry.cap, attempts: config.retry.attempts },
+    };
+    let webhook = config.webhook.public_url.as_ref().zip(config.webhook.secrets.first());
+    let submitter = Submitter {
+        store: store.clone(),
+        omni: omni.clone(),
+        keys: keys.clone(),
+        directory: Directory::new(omni.clone()),
+        clock: parts.clock.clone(),
+        webhook: webhook.map(|(url, secret)| WebhookTarget { url: url.to_string(), secret: secret.clone() }),
+        check_after: config.reconcile.after,
+        weight: weights(&config.callers),
+    };
+    let process = Process {
+        store: store.clone(),
+        omni,
+        keys,
+        clock: parts.clock.clone(),
+        inline_max: config.results.inline_max,
+        patience: parts.patience,
+    };
+    let intake = IntakeStage::new(intake, tenants(&config.callers));
+    let consumer = format!("relay-{}", Uuid::new_v4().simple());
+    let (clock, lifecycle) = (&parts.clock, &parts.lifecycle);
+    let run = |handlers| (store.clone(), clock.clone(), limits(handlers));
+    let (store, clock, one) = run(1);
+    let intake = Worker::new(Arc::new(intake), store, clock, one, lifecycle, &consumer);
+    lifecycle.spawn("intake", intake.run());
+    let (store, clock, some) = run(SUBMIT_HANDLERS);
+    let submit = Worker::new(Arc::new(submitter), store, clock, some, lifecycle, &consumer);
+    lifecycle.spawn("submit", submit.run());
+    let (store, clock, many) = run(PROCESS_HANDLERS);
+    let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
+    lifecycle.spawn("process", process.run());
+    Ok(())
+}
+
+/// The public listener, and the admin one where it has an address of its own.
+async fn listen(
+    config: &Config,
+    services: Services,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<(SocketAddr, Option<SocketAddr>)> {
+    let same = config.http.admin_listen == Some(config.http.listen);
+    let mut public = http::public(services.clone());
+    if same {
+        public = public.merge(http::admin(services.clone()));
+    }
+    let address = serve("http", config.http.listen, public, lifecycle).await?;
+    let admin_address = match config.http.admin_listen {
+        Some(_) if same => Some(address),
+        Some(admin) => Some(serve("admin", admin, http::admin(services), lifecycle).await?),
+        None => None,
+    };
+    Ok((address, admin_address))
+}
+
+async fn serve(
+    name: &'static str,
+    address: SocketAddr,
+    router: axum::Router,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    let stop = lifecycle.stop_handle();
+    let listener = listener.tap_io(|stream| {
+        // Answers are small and wanted at once; a socket that refuses the option works without it.
+        let _ = stream.set_nodelay(true);
+    });
+    lifecycle.spawn(name, async move {
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await
+    });
+    Ok(bound)
+}
+
+fn verifier(config: &Config, clock: &Clock) -> Arc<WebhookVerifier> {
+    let clock = clock.clone();
+    let verifier = Verifier::new(&config.webhook.secrets, config.webhook.tolerance);
+    Arc::new(WebhookVerifier::new(verifier, Arc::new(move || clock.now_ms())))
+}
+
+fn tenants(callers: &Callers) -> Tenants {
+    Tenants { known: callers.iter().map(|caller| caller.tenant.clone().unwrap_or_default()).collect() }
+}
+
+/// A tenant's weight is the largest of its callers'.
+fn weights(callers: &Callers) -> Box<dyn Fn(&str) -> u32 + Send + Sync> {
+    let mut weights = std::collections::HashMap::new();
+    for caller in callers.iter() {
+        let weight = weights.entry(caller.tenant.clone().unwrap_or_default()).or_insert(caller.weight);
+        *weight = caller.weight.max(*weight);
+    }
+    Box::new(move |tenant| weights.get(tenant).copied().unwrap_or(1))
+}

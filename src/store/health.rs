@@ -1,0 +1,58 @@
+//! Watches Redis: readiness, the gauge, and one log line per change. Keeps the wake-up subscription alive.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::wake::Wake;
+use super::{Store, StoreError};
+use crate::runtime::Stop;
+use crate::runtime::readiness::Handle;
+
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Watches until the stop.
+pub async fn run(store: Store, readiness: Handle, wake: Wake, stop: Stop) -> Result<(), StoreError> {
+    tokio::join!(watch(&store, &readiness, &stop), listen(&store, &wake, &stop));
+    Ok(())
+}
+
+async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
+    let mut up = None;
+    while !stop.is_requested() {
+        let answer = store.redis.ping().await;
+        let now = answer.is_ok();
+        metrics::gauge!("omni_relay_redis_up").set(if now { 1.0 } else { 0.0 });
+        match (&answer, up) {
+            (Ok(()), Some(true)) | (Err(_), Some(false)) => {}
+            (Ok(()), _) => {
+                info!("redis answers");
+                readiness.ready();
+            }
+            (Err(error), _) => {
+                warn!(error = %error, cause = ?std::error::Error::source(error), "redis does not answer");
+                readiness.not_ready("redis does not answer");
+            }
+        }
+        up = Some(now);
+        pause(stop).await;
+    }
+}
+
+async fn listen(store: &Store, wake: &Wake, stop: &Stop) {
+    while !stop.is_requested() {
+        tokio::select! {
+            _ended = wake.listen(store) => {}
+            () = stop.requested() => {}
+        }
+        pause(stop).await;
+    }
+}
+
+async fn pause(stop: &Stop) {
+    tokio::select! {
+        () = tokio::time::sleep(LOOK) => {}
+        () = stop.requested() => {}
+    }
+}
