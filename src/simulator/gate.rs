@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -34,7 +34,7 @@ pub(super) async fn pass(
         world.requests.push(view::Request { method: method.clone(), path: path.clone(), query, status: None });
         world.requests.len() - 1
     });
-    let response = answer(&core, &method, &path, request, next).await;
+    let response = as_json(answer(&core, &method, &path, request, next).await);
     let dropped = response.extensions().get::<Unanswered>().is_some();
     if dropped {
         plug.pull();
@@ -47,6 +47,16 @@ pub(super) async fn pass(
         } else {
             log(format_args!("{method} {path} {}", response.status().as_u16()));
         }
+    }
+    response
+}
+
+/// Refusals that axum wrote by itself, in the API's form.
+fn as_json(response: Response) -> Response {
+    let plain = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if plain && response.status().is_client_error() {
+        let reason = response.status().canonical_reason().unwrap_or("Bad Request");
+        return Refusal::new(response.status().as_u16(), reason).into_response();
     }
     response
 }

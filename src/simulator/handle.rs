@@ -101,7 +101,8 @@ impl Simulator {
     }
 
     pub fn job(&self, job_id: Uuid) -> Option<JobView> {
-        self.jobs().into_iter().find(|job| job.id == job_id)
+        let world = self.core.world();
+        world.order(job_id).map(|order| JobView::of(&world.jobs[order], order))
     }
 
     /// Every request in the order of arrival.

@@ -1,7 +1,6 @@
 //! One job: its states, and when it moves from one to the next.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use super::answers::Question;
 use super::behaviour::{Behaviour, CancelRace, Outcome};
+use super::pace::Pace;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -79,52 +79,11 @@ pub(super) struct Target {
     pub(super) event: Uuid,
 }
 
-/// When a job moves on: a tenth of its time queued, a tenth delivering, between them iterations.
-pub(super) struct Pace {
-    pub(super) born: Instant,
-    pub(super) duration: Duration,
-    /// Nothing is waited for any more.
-    pub(super) released: bool,
-    pub(super) cancel_at: Option<Instant>,
-}
-
 /// What the job's runner does next.
 pub(super) enum Step {
     /// Looks again at that time, or when the job is woken; none: only then.
     Wait(Option<Instant>),
     Finished,
-}
-
-impl Pace {
-    fn queued_until(&self) -> Instant {
-        self.born + self.duration / 10
-    }
-
-    fn executing_until(&self) -> Instant {
-        self.born + self.duration * 9 / 10
-    }
-
-    fn delivering_until(&self) -> Instant {
-        self.born + self.duration
-    }
-
-    fn iteration_length(&self) -> Duration {
-        (self.duration / 5).clamp(Duration::from_millis(1), Duration::from_secs(2))
-    }
-
-    /// Which iteration an executing job is in, from 1.
-    pub(super) fn iteration(&self, now: Instant) -> u32 {
-        let spent = now.saturating_duration_since(self.queued_until()).as_nanos();
-        u32::try_from(spent / self.iteration_length().as_nanos()).unwrap_or(u32::MAX - 1) + 1
-    }
-
-    pub(super) fn iteration_end(&self, now: Instant) -> Instant {
-        self.queued_until() + self.iteration_length().saturating_mul(self.iteration(now))
-    }
-
-    fn over(&self, until: Instant, now: Instant) -> bool {
-        self.released || now >= until
-    }
 }
 
 impl Job {

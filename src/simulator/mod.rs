@@ -18,6 +18,7 @@ mod handle;
 mod job;
 pub mod markers;
 mod options;
+mod pace;
 mod routes;
 mod runner;
 mod socket;

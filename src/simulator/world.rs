@@ -51,6 +51,11 @@ impl World {
         }
     }
 
+    /// The job's place in the order of creation.
+    pub(super) fn order(&self, id: Uuid) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
     pub(super) fn job(&self, id: Uuid) -> Option<&Job> {
         self.by_id.get(&id).map(|&index| &self.jobs[index])
     }
