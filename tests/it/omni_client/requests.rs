@@ -1,0 +1,91 @@
+//! What we send, held against the contract.
+
+use axum::Json;
+use axum::http::header;
+use omni_relay::omni::{CreateJob, Created, JobState, WebhookRequest};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+
+use super::{CONVERSATION, JOB, MODEL, Stub, TOKEN, USER, created, job, key};
+
+#[tokio::test]
+async fn the_smallest_create_sends_what_is_set_and_nothing_else() {
+    let stub = Stub::answering(|_| created()).await;
+    let answer = stub.omni().create(&key(), &job()).await.unwrap();
+    let chat = format!("https://acme.omni.co/chat/{CONVERSATION}");
+    assert_eq!(answer, Created { job_id: JOB, conversation_id: CONVERSATION, omni_chat_url: Some(chat) });
+
+    let seen = stub.only();
+    seen.keeps_to_the_contract();
+    assert_eq!(seen.json(), json!({"modelId": MODEL, "prompt": job().prompt}));
+    assert!(seen.query.is_empty());
+    assert_eq!(seen.headers[header::AUTHORIZATION], format!("Bearer {TOKEN}"));
+    assert_eq!(seen.headers[header::CONTENT_TYPE], "application/json");
+}
+
+#[tokio::test]
+async fn the_largest_create_sends_it_all() {
+    let stub = Stub::answering(|_| created()).await;
+    let metadata: Map<String, Value> = [("promptId".to_owned(), json!("p-1"))].into_iter().collect();
+    let secret = SecretString::from("whsec");
+    let job = CreateJob {
+        conversation_id: Some(CONVERSATION),
+        branch_id: Some(USER),
+        topic_name: Some("order_items"),
+        user_id: Some(USER),
+        webhook: Some(WebhookRequest {
+            url: "https://relay.example.com/webhooks/omni",
+            secret: &secret,
+            metadata: &metadata,
+        }),
+        progress: true,
+        ..job()
+    };
+    assert!(!format!("{job:?}").contains("revenue"));
+    stub.omni().create(&key(), &job).await.unwrap();
+
+    let seen = stub.only();
+    seen.keeps_to_the_contract();
+    assert_eq!(
+        seen.json(),
+        json!({
+            "modelId": MODEL,
+            "prompt": job.prompt,
+            "conversationId": CONVERSATION,
+            "branchId": USER,
+            "topicName": "order_items",
+            "webhookUrl": "https://relay.example.com/webhooks/omni",
+            "webhookSigningSecret": "whsec",
+            "webhookMetadata": {"promptId": "p-1"},
+            "progressWebhookEnabled": true,
+        })
+    );
+    assert_eq!(seen.query, [("userId".to_owned(), USER.to_string())]);
+}
+
+#[tokio::test]
+async fn progress_is_not_asked_for_without_a_webhook() {
+    let stub = Stub::answering(|_| created()).await;
+    stub.omni().create(&key(), &CreateJob { progress: true, ..job() }).await.unwrap();
+    assert_eq!(stub.only().json(), json!({"modelId": MODEL, "prompt": job().prompt}));
+}
+
+#[tokio::test]
+async fn reads_and_cancel_carry_no_body_and_no_query() {
+    let stub = Stub::answering(|_| Json(json!({"state": "EXECUTING"}))).await;
+    let omni = stub.omni();
+    omni.status(&key(), JOB).await.unwrap();
+    omni.result(&key(), JOB).await.unwrap();
+    assert_eq!(omni.cancel(&key(), JOB).await.unwrap(), JobState::Executing);
+
+    let seen = stub.seen();
+    let calls: Vec<_> = seen.iter().map(|seen| (seen.method.as_str(), seen.path.as_str())).collect();
+    let path = format!("/api/v1/ai/jobs/{JOB}");
+    let (result, cancel) = (format!("{path}/result"), format!("{path}/cancel"));
+    assert_eq!(calls, [("GET", path.as_str()), ("GET", &result), ("POST", &cancel)]);
+    for seen in seen {
+        seen.keeps_to_the_contract();
+        assert!(seen.body.is_empty() && seen.query.is_empty());
+        assert_eq!(seen.headers[header::AUTHORIZATION], format!("Bearer {TOKEN}"));
+    }
+}
