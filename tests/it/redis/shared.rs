@@ -91,15 +91,19 @@ async fn container() -> Result<(String, Server), String> {
         .iter()
         .find(|name| on_path(name))
         .ok_or("neither docker nor podman is on PATH to remove the container at the end")?;
-    let (name, tag) = IMAGE;
-    let container = GenericImage::new(name, tag)
+    let (image, tag) = IMAGE;
+    let name = format!("omni-relay-test-{}", uuid::Uuid::new_v4().simple());
+    // On guard before the container is there: this process may end while the engine makes it, hence the second look.
+    let script = r#""$1" rm -f -v "$2"; sleep 2; "$1" rm -f -v "$2""#;
+    let guard = Guard::new(script, [OsStr::new(engine), OsStr::new(&name)]);
+    let container = GenericImage::new(image, tag)
         .with_exposed_port(6379.tcp())
         .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
+        .with_container_name(name)
         .with_cmd(["redis-server", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
         .start()
         .await
-        .map_err(|error| format!("no container of {name}:{tag} starts: {error}"))?;
-    let guard = Guard::new(r#""$1" rm -f -v "$2""#, [OsStr::new(engine), OsStr::new(container.id())]);
+        .map_err(|error| format!("no container of {image}:{tag} starts: {error}"))?;
     // Not get_host(): inside a container that answers the bridge's gateway, where a loopback-only engine does not listen.
     let port = container.get_host_port_ipv4(6379.tcp()).await.map_err(|error| format!("no port: {error}"))?;
     Ok((format!("redis://127.0.0.1:{port}/"), Server::Container(Box::new(container), guard)))
