@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::http::{StatusCode, header};
-use omni_relay::omni::{Doubt, JobResult, JobState, JobStatus, OmniError};
+use omni_relay::model::JobState;
+use omni_relay::omni::{Doubt, JobResult, JobStatus, OmniError};
 use serde_json::{Value, json};
 
 use super::{CONVERSATION, JOB, RESULT_LIMIT, Stub, assert_discreet, call, endless_body, key};

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::http::header;
-use omni_relay::omni::{CreateJob, Created, JobState, WebhookRequest};
+use omni_relay::model::JobState;
+use omni_relay::omni::{CreateJob, Created, WebhookRequest};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
