@@ -136,9 +136,8 @@ impl Intake {
             (None, None) => own(&id.to_string()),
             (None, Some(omnis)) => match self.store.conversation_of(omnis).await? {
                 Some(known) if known.tenant() == *tenant => Ok(known),
-                Some(_) => Err(IntakeError::UnknownConversation),
                 None if tenant.is_none() || self.adopt_conversations => own(&omnis.to_string()),
-                None => Err(IntakeError::UnknownConversation),
+                Some(_) | None => Err(IntakeError::UnknownConversation),
             },
         }
     }
@@ -240,7 +239,8 @@ impl Stage for IntakeStage {
         };
         let message = match &error {
             IntakeError::Invalid(Invalid::Fields(fields)) => {
-                let list: Vec<String> = fields.iter().map(|field| format!("{} {}", field.pointer, field.detail)).collect();
+                let list: Vec<String> =
+                    fields.iter().map(|field| format!("{} {}", field.pointer, field.detail)).collect();
                 list.join("; ")
             }
             other => other.to_string(),

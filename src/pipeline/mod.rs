@@ -7,6 +7,7 @@ mod answer;
 mod decide;
 pub mod directory;
 pub mod due;
+mod ending;
 pub mod intake;
 pub mod keyring;
 pub mod process;

@@ -4,22 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 use tracing::{debug, info, warn};
-use uuid::Uuid;
 
 use super::answer::answer;
 use super::decide::{Step, decide};
+use super::ending::{End, Ended, Subject, after, failed, job_failed, retry};
 use super::keyring::KeyRing;
 use super::stage::{Disposition, Stage};
-use crate::model::entry::About;
-use crate::model::{Conversation, Entry, EntryType, Envelope, Event, Finding, Phase, PromptId, Verdict, Webhook};
+use crate::model::{
+    Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, Phase, PromptId, Reason, Verdict, Webhook,
+};
 use crate::omni::{ApiKey, JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::{Clock, failpoint};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::inbox::Finish;
 use crate::store::publish::Published;
-use crate::store::record::Record;
 use crate::store::settle::Ending;
 use crate::store::{Store, StoreError};
 
@@ -39,41 +39,11 @@ pub struct Process {
     pub patience: (u32, Duration),
 }
 
-/// While no key is accepted, and while throttled without being told for how long.
-const PAUSE: Duration = Duration::from_secs(15);
 /// While the 201 of a job is being recorded.
 const HOLD: Duration = Duration::from_millis(50);
 
-/// Whose end is being published.
-struct Subject {
-    prompt_id: PromptId,
-    conversation: Conversation,
-    job_id: Option<String>,
-    conversation_id: Option<String>,
-    chat_url: Option<String>,
-    key_id: Option<String>,
-    metadata: Map<String, Value>,
-    /// Whether Redis has a record of it.
-    known: bool,
-}
-
-/// What a prompt ends with.
-struct End {
-    kind: EntryType,
-    data: Map<String, Value>,
-    brief: Option<Map<String, Value>>,
-    payload: Option<String>,
-}
-
-/// Either a way to end, or why it cannot be ended now.
-type Ended = Result<End, Disposition>;
-
 impl Process {
-    async fn webhook(
-        &self,
-        envelope: &Envelope<Event>,
-        webhook: &Webhook,
-    ) -> Result<Disposition, StoreError> {
+    async fn webhook(&self, envelope: &Envelope<Event>, webhook: &Webhook) -> Result<Disposition, StoreError> {
         let job_id = webhook.job_id.to_string();
         let prompt_id = match webhook.prompt_id {
             Some(id) => Some(id),
@@ -116,7 +86,7 @@ impl Process {
     /// `false` when there is nothing to do: published before, or another job's prompt.
     async fn finish(&self, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
         match self.store.finish(id, Some(job_id), self.clock.now_ms()).await? {
-            Finish::Go => Ok(true),
+            Finish::Go | Finish::Missing => Ok(true),
             Finish::Terminal(phase) => {
                 debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
                 Ok(false)
@@ -125,7 +95,6 @@ impl Process {
                 warn!(prompt.id = %id, job.id = job_id, other, "a webhook names a prompt of another job");
                 Ok(false)
             }
-            Finish::Missing => Ok(true),
         }
     }
 
@@ -171,9 +140,11 @@ impl Process {
     async fn answer(&self, subject: &mut Subject) -> Ended {
         let (tries, pause) = self.patience;
         for attempt in 1..=tries {
-            match self.omni.result(self.key(subject), job_of(subject)).await {
+            match self.omni.result(self.key(subject), subject.job()).await {
                 Ok(result) => return self.answered(subject, &result, None).await,
-                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) if attempt < tries => {
+                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. })
+                    if attempt < tries =>
+                {
                     tokio::time::sleep(pause).await;
                 }
                 Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) => break,
@@ -184,7 +155,7 @@ impl Process {
             }
         }
         let status = self.status(subject).await?;
-        if status.state != crate::model::JobState::Complete {
+        if status.state != JobState::Complete {
             return if status.state.is_final() {
                 Ok(job_failed(&status))
             } else {
@@ -212,7 +183,7 @@ impl Process {
     }
 
     async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Disposition> {
-        let status = self.omni.status(self.key(subject), job_of(subject)).await.map_err(|error| after(&error))?;
+        let status = self.omni.status(self.key(subject), subject.job()).await.map_err(|error| after(&error))?;
         subject.conversation_id = subject.conversation_id.take().or(status.conversation_id.map(|id| id.to_string()));
         subject.chat_url = subject.chat_url.take().or_else(|| status.omni_chat_url.clone());
         Ok(status)
@@ -318,87 +289,6 @@ impl Stage for Process {
 
     async fn overdue(&self, _: &Event) -> Result<Disposition, StoreError> {
         let error = "waited longer than a wait may last".to_owned();
-        Ok(Disposition::Bury { reason: crate::model::Reason::RetriesExhausted, error, finding: None })
+        Ok(Disposition::Bury { reason: Reason::RetriesExhausted, error, finding: None })
     }
-}
-
-impl Subject {
-    fn of(record: Record, job_id: Option<String>) -> Self {
-        Self {
-            prompt_id: record.id,
-            conversation: record.conversation,
-            job_id: record.job_id.or(job_id),
-            conversation_id: record.conversation_id,
-            chat_url: record.chat_url,
-            key_id: record.key_id,
-            metadata: record.metadata,
-            known: true,
-        }
-    }
-
-    fn unknown(finding: &Finding) -> Self {
-        Self {
-            prompt_id: finding.prompt_id,
-            conversation: finding.conversation.clone(),
-            job_id: None,
-            conversation_id: None,
-            chat_url: None,
-            key_id: None,
-            metadata: Map::new(),
-            known: false,
-        }
-    }
-
-    fn about<'a>(&'a self, store: &'a Store) -> About<'a> {
-        About {
-            namespace: store.keys().namespace(),
-            prompt_id: self.prompt_id,
-            conversation: &self.conversation,
-            job_id: self.job_id.as_deref(),
-            conversation_id: self.conversation_id.as_deref(),
-            chat_url: self.chat_url.as_deref(),
-            metadata: Some(&self.metadata),
-        }
-    }
-}
-
-impl End {
-    fn plain(kind: EntryType) -> Self {
-        Self { kind, data: Map::new(), brief: None, payload: None }
-    }
-}
-
-fn job_of(subject: &Subject) -> Uuid {
-    subject.job_id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_default()
-}
-
-fn failed(code: &str, message: &str) -> End {
-    let mut end = End::plain(EntryType::Failed);
-    end.data.insert("error".to_owned(), json!({"code": code, "message": message}));
-    end
-}
-
-fn job_failed(status: &JobStatus) -> End {
-    let error = status.error.as_ref();
-    let message = error.and_then(|error| error.message.as_deref()).unwrap_or("Omni could not answer");
-    let code = match status.state {
-        crate::model::JobState::Denied => "denied",
-        _ => error.and_then(|error| error.code.as_deref()).unwrap_or("job_failed"),
-    };
-    failed(code, message)
-}
-
-/// What follows an error on a read.
-fn after(error: &OmniError) -> Disposition {
-    match error {
-        OmniError::Throttled { retry_after } => {
-            Disposition::Wait { pause: retry_after.unwrap_or(PAUSE), cause: "rate limit" }
-        }
-        OmniError::Unauthorized => Disposition::Wait { pause: PAUSE, cause: "no key" },
-        other => retry(other.to_string(), other.retry_after()),
-    }
-}
-
-fn retry(error: String, not_before: Option<Duration>) -> Disposition {
-    Disposition::Retry { error, not_before }
 }

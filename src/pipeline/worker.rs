@@ -27,7 +27,7 @@ const AWAY: Duration = Duration::from_millis(200);
 /// Deliveries after which an entry is taken for poison.
 const MOST_DELIVERIES: u64 = 5;
 /// Consumers that hold nothing and were not seen for this long are removed.
-const FORGOTTEN: Duration = Duration::from_secs(3600);
+const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// How a worker behaves.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,14 @@ pub struct Worker<S> {
 
 impl<S: Stage> Worker<S> {
     /// A worker of `stage`; `consumer` is unique per process start.
-    pub fn new(stage: Arc<S>, store: Store, clock: Clock, limits: Limits, lifecycle: &Lifecycle, consumer: &str) -> Self {
+    pub fn new(
+        stage: Arc<S>,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        lifecycle: &Lifecycle,
+        consumer: &str,
+    ) -> Self {
         let settler = Settler::new(store.clone(), clock, limits);
         let (stop, lifecycle) = (lifecycle.stop_handle(), lifecycle.clone());
         Self { stage, store, settler, limits, lifecycle, stop, consumer: consumer.to_owned() }

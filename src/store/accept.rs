@@ -12,7 +12,7 @@ use crate::model::{Body, Conversation, Phase, PromptId, Tenant};
 static ACCEPT: Move = script!("accept");
 
 /// How long an idempotency key is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// A checked prompt on its way in.
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl Store {
             ],
         );
         let metadata = serde_json::Value::Object(intake.body.metadata.clone()).to_string();
-        let request = serde_json::to_string(&intake.body.prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
+        let request =
+            serde_json::to_string(&intake.body.prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
         call.arg(&id)
             .arg(tenant.as_str())
             .arg(intake.conversation.as_str())

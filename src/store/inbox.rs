@@ -13,7 +13,7 @@ static RECEIVE: Move = script!("receive");
 static FINISH: Move = script!("finish");
 
 /// How long a webhook is remembered.
-const REMEMBERED: Duration = Duration::from_secs(72 * 3600);
+const REMEMBERED: Duration = Duration::from_hours(72);
 /// Most entries that nobody understands.
 const UNHANDLED: usize = 10_000;
 

@@ -16,7 +16,7 @@ static TELL: Move = script!("tell");
 static BURY: Move = script!("bury");
 
 /// A free slot outlives its conversation's stream by this.
-const SLOT_LONGER: Duration = Duration::from_secs(24 * 3600);
+const SLOT_LONGER: Duration = Duration::from_hours(24);
 
 /// A prompt whose terminal entry is out.
 #[derive(Debug)]

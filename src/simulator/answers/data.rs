@@ -22,6 +22,13 @@ pub(super) const PRODUCTS: [&str; 8] = [
 const PRICES: [u64; 8] = [12_900, 18_950, 14_900, 9_990, 3_450, 7_900, 2_490, 11_900];
 const REGION_WEIGHTS: [u64; 4] = [40, 55, 31, 14];
 const PRODUCT_WEIGHTS: [u64; 8] = [9, 5, 6, 8, 14, 4, 17, 3];
+/// Percent of the usual share of each product, by region: what leads here does not lead there.
+const TASTE: [[u64; 8]; 4] = [
+    [80, 140, 150, 90, 130, 160, 70, 60],
+    [120, 80, 75, 130, 90, 80, 110, 150],
+    [100, 120, 90, 110, 60, 90, 140, 80],
+    [110, 90, 60, 120, 70, 130, 120, 110],
+];
 /// Percent of an ordinary month.
 const SEASON: [u64; 12] = [118, 152, 84, 79, 91, 97, 104, 112, 121, 115, 108, 126];
 
@@ -42,7 +49,7 @@ pub(super) fn orders() -> impl Iterator<Item = Order> {
 }
 
 fn order(region: usize, month: usize, product: usize) -> Order {
-    let usual = REGION_WEIGHTS[region] * PRODUCT_WEIGHTS[product] * SEASON[month] / 100;
+    let usual = REGION_WEIGHTS[region] * PRODUCT_WEIGHTS[product] * TASTE[region][product] * SEASON[month] / 10_000;
     // Keeps the regions from being multiples of each other.
     let noise = (region * 31 + month * 13 + product * 17 + region * month * 7) as u64 % 29;
     let units = usual + noise;

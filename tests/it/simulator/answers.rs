@@ -24,7 +24,7 @@ async fn a_follow_up_refers_to_the_question_before() {
     let second = bench.follow_up(first, "and only for Europe?").await;
     let europe = bench.result(second).await;
     assert!(europe["message"].as_str().unwrap().starts_with("### Top 5 products by revenue in Europe\n"));
-    assert_ne!(csv(&top)[1..], csv(&europe)[1..]);
+    assert!(csv(&top)[1].starts_with("Trail Runner Shoes,") && csv(&europe)[1].starts_with("Merino Sweater,"));
 
     let third = bench.follow_up(second, "how did it develop by month?").await;
     let months = bench.result(third).await;
