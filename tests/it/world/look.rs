@@ -1,0 +1,121 @@
+//! Looking at what happened: entries, prompts, keys.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use redis::FromRedisValue;
+use redis::streams::StreamRangeReply;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Asked, PATIENCE, World};
+
+impl World {
+    /// Runs a command on the world's Redis, on a connection of its own.
+    pub(crate) async fn redis<T: FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        let client = redis::Client::open(self.redis_url.as_str()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.expect("redis answers");
+        command.query_async(&mut connection).await.expect("redis obeys")
+    }
+
+    /// The entries of a conversation as CloudEvents.
+    pub(crate) async fn entries(&self, conversation: &str) -> Vec<Value> {
+        self.stream(&format!("{}:conversation:{{{conversation}}}", self.namespace)).await
+    }
+
+    /// The entries for worker pools.
+    pub(crate) async fn answers(&self) -> Vec<Value> {
+        self.stream(&format!("{{{}}}:answers", self.namespace)).await
+    }
+
+    async fn stream(&self, key: &str) -> Vec<Value> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(key).arg("-").arg("+");
+        let reply: StreamRangeReply = self.redis(&command).await;
+        reply.ids.into_iter().map(|entry| event(&entry.map)).collect()
+    }
+
+    /// The terminal entry of a prompt, waited for.
+    pub(crate) async fn eventually_ends(&self, asked: &Asked) -> Value {
+        let what = format!("prompt {} ends", asked.id);
+        eventually(&what, async || {
+            let entries = self.entries(&asked.conversation).await;
+            entries.into_iter().find(|entry| entry["data"]["promptId"] == asked.id.as_str() && is_terminal(entry))
+        })
+        .await
+    }
+
+    /// The answer of a prompt, waited for.
+    pub(crate) async fn eventually_answered(&self, asked: &Asked) -> Value {
+        let entry = self.eventually_ends(asked).await;
+        assert_eq!(entry["type"], "omni.answer", "{entry}");
+        entry
+    }
+
+    /// Waits until a prompt's record is in a phase.
+    pub(crate) async fn eventually_in(&self, asked: &Asked, phase: &str) {
+        let what = format!("prompt {} is {phase}", asked.id);
+        eventually(&what, async || (self.phase(&asked.id).await.as_deref() == Some(phase)).then_some(())).await;
+    }
+
+    pub(crate) async fn phase(&self, prompt_id: &str) -> Option<String> {
+        self.record(prompt_id).await.remove("phase")
+    }
+
+    pub(crate) async fn record(&self, prompt_id: &str) -> HashMap<String, String> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(format!("{{{}}}:prompt:{prompt_id}", self.namespace));
+        self.redis(&command).await
+    }
+
+    /// A dead letter's fields.
+    pub(crate) async fn letter(&self, id: &str) -> HashMap<String, String> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(format!("{{{}}}:dead:{id}", self.namespace));
+        self.redis(&command).await
+    }
+
+    /// The ids of dead letters.
+    pub(crate) async fn letters(&self) -> Vec<String> {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(format!("{{{}}}:dead", self.namespace)).arg(0).arg(-1);
+        self.redis(&command).await
+    }
+
+    /// Every key of the namespace.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let mut command = redis::cmd("KEYS");
+        command.arg(format!("*{}*", self.namespace));
+        let mut keys: Vec<String> = self.redis(&command).await;
+        keys.sort();
+        keys
+    }
+}
+
+/// An entry's fields as the CloudEvent they are.
+pub(crate) fn event(fields: &HashMap<String, redis::Value>) -> Value {
+    let mut event = serde_json::Map::new();
+    for (name, value) in fields {
+        let value: String = redis::from_redis_value(value.clone()).unwrap();
+        let value = if name == "data" { serde_json::from_str(&value).expect("data is JSON") } else { value.into() };
+        event.insert(name.clone(), value);
+    }
+    Value::Object(event)
+}
+
+pub(crate) fn is_terminal(entry: &Value) -> bool {
+    matches!(entry["type"].as_str(), Some("omni.answer" | "omni.failed" | "omni.cancelled" | "omni.expired"))
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < end, "it did not come about that {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

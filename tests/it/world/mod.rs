@@ -1,0 +1,184 @@
+//! The world of a story: a real Redis, the real relay, the simulator over HTTP, and words for what people do with them.
+//!
+//! When a world is dropped it checks the promises on everything that was asked in it ([`check`]). Worlds need a
+//! multi-threaded runtime for that.
+
+mod check;
+mod look;
+mod parts;
+
+use std::time::Duration;
+
+use omni_relay::app::{App, Parts};
+use omni_relay::config::{Config, Sources};
+use omni_relay::runtime::{Clock, Lifecycle, Metrics, Outcome};
+use omni_relay::simulator::{Options, Simulator, User};
+use serde_json::{Value, json};
+
+use crate::redis::TestRedis;
+pub(crate) use parts::{MODEL, SECRET, Setting, free_port, sources};
+
+/// Longest time anything in a story may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) sim: Simulator,
+    pub(crate) clock: Clock,
+    pub(crate) namespace: String,
+    pub(crate) redis_url: String,
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
+    setting: Setting,
+    relay: Option<Relay>,
+    unfinished: bool,
+}
+
+struct Relay {
+    lifecycle: Lifecycle,
+    app: App,
+}
+
+/// A prompt that was accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) id: String,
+    pub(crate) conversation: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Setting::default()).await
+    }
+
+    pub(crate) async fn with(setting: Setting) -> Self {
+        let (redis_url, namespace) = match &setting.redis {
+            Some(url) => (url.clone(), format!("test-{}", uuid::Uuid::new_v4().simple())),
+            None => {
+                let redis = TestRedis::start().await;
+                (redis.url().to_owned(), redis.namespace().to_owned())
+            }
+        };
+        let sim = Simulator::start(Options {
+            requests_per_minute: setting.requests_per_minute,
+            duration: Duration::from_millis(20)..=Duration::from_millis(60),
+            users: vec![User::new("dana", "Dana"), User::new("emea-anna", "Anna")],
+            webhook_tries: 5,
+            webhook_backoff: Duration::from_millis(100),
+            ..Options::default()
+        });
+        let sim = sim.await.expect("the simulator listens");
+        let mut world = Self {
+            sim,
+            clock: Clock::shiftable(),
+            namespace,
+            redis_url,
+            url: String::new(),
+            http: reqwest::Client::new(),
+            setting,
+            relay: None,
+            unfinished: false,
+        };
+        world.start().await;
+        world
+    }
+
+    /// Starts the relay (again); on the same port, so that webhooks find it.
+    pub(crate) async fn start(&mut self) {
+        assert!(self.relay.is_none(), "the relay runs already");
+        for _ in 0..20 {
+            let port = match self.url.rsplit_once(':') {
+                Some((_, port)) => port.parse().unwrap(),
+                None => free_port(),
+            };
+            let lifecycle = Lifecycle::new();
+            let sources = sources(&self.redis_url, &self.namespace, port, &self.sim.url());
+            let config = Config::load((self.setting.adjust)(sources)).expect("a configuration").config;
+            let parts = Parts {
+                clock: self.clock.clone(),
+                patience: (8, Duration::from_millis(20)),
+                ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
+            };
+            if let Ok(app) = App::start(&config, parts).await {
+                self.url = format!("http://127.0.0.1:{port}");
+                self.relay = Some(Relay { lifecycle, app });
+                return;
+            }
+        }
+        panic!("the relay did not start");
+    }
+
+    /// Stops the relay as a deployment would.
+    pub(crate) async fn stop(&mut self) -> Outcome {
+        let relay = self.relay.take().expect("a relay that runs");
+        relay.lifecycle.stop(Duration::from_secs(5)).await
+    }
+
+    pub(crate) fn store(&self) -> &omni_relay::store::Store {
+        &self.relay.as_ref().expect("a relay that runs").app.store
+    }
+
+    /// This story leaves something behind on purpose.
+    pub(crate) fn leaves_something(&mut self) {
+        self.unfinished = true;
+    }
+
+    pub(crate) async fn post(&self, body: &Value) -> reqwest::Response {
+        let request = self.http.post(format!("{}/v1/prompts", self.url)).json(body);
+        request.send().await.expect("the relay answers")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.url)).send().await.expect("the relay answers")
+    }
+
+    /// Asks in a conversation of its own.
+    pub(crate) async fn ask(&self, prompt: &str) -> Asked {
+        self.ask_with(json!({"prompt": prompt})).await
+    }
+
+    pub(crate) async fn ask_in(&self, conversation: &str, prompt: &str) -> Asked {
+        self.ask_with(json!({"prompt": prompt, "conversation": conversation})).await
+    }
+
+    /// Asks with these fields; the model and the user are filled in where they are missing.
+    pub(crate) async fn ask_with(&self, mut body: Value) -> Asked {
+        if body.get("user").is_none() && body.get("userId").is_none() {
+            body["userId"] = User::new("dana", "Dana").id.to_string().into();
+        }
+        let response = self.post(&body).await;
+        let status = response.status().as_u16();
+        let object: Value = response.json().await.expect("a prompt object");
+        assert!(status == 202 || status == 200, "{status}: {object}");
+        Asked { id: text(&object, "promptId"), conversation: text(&object, "conversation") }
+    }
+
+    /// Pushes a prompt onto the intake stream.
+    pub(crate) async fn push(&self, data: &str) -> String {
+        let mut command = redis::cmd("XADD");
+        command.arg(format!("{{{}}}:intake", self.namespace)).arg("*").arg("data").arg(data);
+        self.redis(&command).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                if self.relay.is_some() && !self.unfinished {
+                    check::promises(self).await;
+                }
+                if let Some(relay) = self.relay.take() {
+                    let _ = relay.lifecycle.stop(Duration::from_secs(5)).await;
+                }
+            });
+        });
+    }
+}
+
+/// A member of an object, as text.
+pub(crate) fn text(object: &Value, name: &str) -> String {
+    object[name].as_str().unwrap_or_else(|| panic!("no {name} in {object}")).to_owned()
+}
