@@ -28,15 +28,8 @@ pub enum EntryType {
 
 impl EntryType {
     /// Every type.
-    pub const ALL: [Self; 7] = [
-        Self::Accepted,
-        Self::Submitted,
-        Self::Delayed,
-        Self::Answer,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Expired,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Accepted, Self::Submitted, Self::Delayed, Self::Answer, Self::Failed, Self::Cancelled, Self::Expired];
 
     /// The CloudEvents `type`.
     pub const fn as_str(self) -> &'static str {
@@ -173,7 +166,8 @@ impl About<'_> {
         let mut data = Map::new();
         data.insert("promptId".to_owned(), json!(self.prompt_id));
         data.insert("conversation".to_owned(), self.conversation.key().into());
-        let optional = [("jobId", self.job_id), ("conversationId", self.conversation_id), ("omniChatUrl", self.chat_url)];
+        let optional =
+            [("jobId", self.job_id), ("conversationId", self.conversation_id), ("omniChatUrl", self.chat_url)];
         for (name, value) in optional {
             if let Some(value) = value {
                 data.insert(name.to_owned(), value.into());

@@ -82,7 +82,9 @@ impl Phase {
             Self::Sending => matches!(self, Self::Queued),
             Self::Submitted => matches!(self, Self::Sending),
             Self::Finishing => !self.is_terminal(),
-            Self::Answered | Self::Failed | Self::Cancelled | Self::Expired => matches!(self, Self::Finishing | Self::Dead),
+            Self::Answered | Self::Failed | Self::Cancelled | Self::Expired => {
+                matches!(self, Self::Finishing | Self::Dead)
+            }
             Self::Dead => !self.is_terminal() && !matches!(self, Self::Dead),
         }
     }

@@ -112,7 +112,10 @@ impl Body {
     pub fn parse(bytes: &[u8], defaults: Defaults) -> Result<Self, Invalid> {
         let value: Value = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)?;
         let Value::Object(mut object) = value else {
-            return Err(Invalid::Fields(vec![FieldError { pointer: String::new(), detail: "must be an object".to_owned() }]));
+            return Err(Invalid::Fields(vec![FieldError {
+                pointer: String::new(),
+                detail: "must be an object".to_owned(),
+            }]));
         };
         let fingerprint = fingerprint(&object);
         if !defaults.names_tenant && object.get("tenant").is_some() {
@@ -145,8 +148,17 @@ impl Body {
         let (Some(prompt), Some(model_id), Some(user), true) = (prompt, model_id, user, errors.is_empty()) else {
             return Err(Invalid::Fields(errors));
         };
-        let (conversation, conversation_id, topic_name, branch_id, idempotency_key, metadata, progress, deadline_seconds, tenant) =
-            body;
+        let (
+            conversation,
+            conversation_id,
+            topic_name,
+            branch_id,
+            idempotency_key,
+            metadata,
+            progress,
+            deadline_seconds,
+            tenant,
+        ) = body;
         let progress = progress.unwrap_or_default();
         let prompt = Prompt { prompt, model_id, topic_name, branch_id, user, progress, deadline_seconds };
         Ok(Self { prompt, conversation, conversation_id, idempotency_key, metadata, tenant, fingerprint })
@@ -277,8 +289,16 @@ mod tests {
                            "deadlineSeconds": 0, "user": {"externalId": "e", "nmae": "x"}, "promt": "y"});
         let mut found = pointers(&wrong);
         found.sort();
-        let expected =
-            ["/conversation", "/deadlineSeconds", "/metadata", "/modelId", "/progress", "/prompt", "/promt", "/user/nmae"];
+        let expected = [
+            "/conversation",
+            "/deadlineSeconds",
+            "/metadata",
+            "/modelId",
+            "/progress",
+            "/prompt",
+            "/promt",
+            "/user/nmae",
+        ];
         assert_eq!(found, expected);
     }
 
@@ -302,7 +322,8 @@ mod tests {
     fn the_fingerprint_ignores_order_and_the_key_itself() {
         let fingerprint = |text: &str| Body::parse(text.as_bytes(), Defaults::default()).unwrap().fingerprint;
         let a = fingerprint(&format!(r#"{{"prompt":"q","modelId":"{MODEL}","userId":"{USER}"}}"#));
-        let b = fingerprint(&format!(r#"{{"userId":"{USER}", "idempotencyKey":"k","modelId":"{MODEL}","prompt":"q"}}"#));
+        let b =
+            fingerprint(&format!(r#"{{"userId":"{USER}", "idempotencyKey":"k","modelId":"{MODEL}","prompt":"q"}}"#));
         let c = fingerprint(&format!(r#"{{"prompt":"q2","modelId":"{MODEL}","userId":"{USER}"}}"#));
         assert_eq!(a, b);
         assert_ne!(a, c);

@@ -10,8 +10,8 @@ use super::api_key::ApiKey;
 use super::classify::Operation;
 use super::client::{MAX_ANSWER, Omni};
 use super::error::OmniError;
-use crate::model::JobState;
 use super::lenient::{self, Member};
+use crate::model::JobState;
 
 const LONGEST_CANCEL: Duration = Duration::from_secs(10);
 

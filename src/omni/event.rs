@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::model::JobState;
 use super::lenient::{self, Member};
+use crate::model::JobState;
 
 /// A webhook's body. Every member may be missing; those of no use to us are left out.
 #[derive(Clone, PartialEq)]

@@ -11,8 +11,8 @@ use super::api_key::ApiKey;
 use super::classify::Operation;
 use super::client::{MAX_ANSWER, Omni};
 use super::error::OmniError;
-use crate::model::JobState;
 use super::lenient::{self, Member};
+use crate::model::JobState;
 
 /// A job as Omni sees it. Only the id and the state are always there.
 #[derive(Clone)]

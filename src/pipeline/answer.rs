@@ -20,7 +20,13 @@ pub(super) struct Answer {
 }
 
 /// Builds both forms on top of the members that every entry has. `key` is where the payload will stand.
-pub(super) fn answer(base: Map<String, Value>, result: &JobResult, fallback: Option<&str>, key: &str, inline: usize) -> Answer {
+pub(super) fn answer(
+    base: Map<String, Value>,
+    result: &JobResult,
+    fallback: Option<&str>,
+    key: &str,
+    inline: usize,
+) -> Answer {
     let raw = result.raw().get();
     let message = result.message().or(fallback).unwrap_or_default();
     let mut data = base;

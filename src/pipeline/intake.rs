@@ -240,7 +240,8 @@ impl Stage for IntakeStage {
         };
         let message = match &error {
             IntakeError::Invalid(Invalid::Fields(fields)) => {
-                let list: Vec<String> = fields.iter().map(|field| format!("{} {}", field.pointer, field.detail)).collect();
+                let list: Vec<String> =
+                    fields.iter().map(|field| format!("{} {}", field.pointer, field.detail)).collect();
                 list.join("; ")
             }
             other => other.to_string(),

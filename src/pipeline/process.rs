@@ -69,11 +69,7 @@ struct End {
 type Ended = Result<End, Disposition>;
 
 impl Process {
-    async fn webhook(
-        &self,
-        envelope: &Envelope<Event>,
-        webhook: &Webhook,
-    ) -> Result<Disposition, StoreError> {
+    async fn webhook(&self, envelope: &Envelope<Event>, webhook: &Webhook) -> Result<Disposition, StoreError> {
         let job_id = webhook.job_id.to_string();
         let prompt_id = match webhook.prompt_id {
             Some(id) => Some(id),
@@ -173,7 +169,9 @@ impl Process {
         for attempt in 1..=tries {
             match self.omni.result(self.key(subject), job_of(subject)).await {
                 Ok(result) => return self.answered(subject, &result, None).await,
-                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) if attempt < tries => {
+                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. })
+                    if attempt < tries =>
+                {
                     tokio::time::sleep(pause).await;
                 }
                 Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) => break,

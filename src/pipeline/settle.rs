@@ -158,7 +158,8 @@ impl Settler {
         });
         let settled = self.store.bury(delivery, &letter, record.as_ref(), finding.or(delayed).as_ref()).await?;
         warn!(letter = letter.id, reason = reason.as_str(), error, attempts = letter.history.len(), "dead letter");
-        metrics::counter!("omni_relay_dead_letters_total", "stage" => letter.stage, "reason" => reason.as_str()).increment(1);
+        metrics::counter!("omni_relay_dead_letters_total", "stage" => letter.stage, "reason" => reason.as_str())
+            .increment(1);
         Ok(settled)
     }
 }

@@ -83,9 +83,13 @@ pub trait Stage: Send + Sync + 'static {
     /// Reads an entry.
     fn read(&self, delivery: &Delivery) -> Result<Envelope<Self::Work>, Malformed> {
         let bytes = delivery.field("entry").ok_or_else(|| Malformed("it has no field `entry`".to_owned()))?;
-        let envelope: Envelope<Self::Work> =
-            serde_json::from_slice(bytes).map_err(|error| Malformed(format!("not an entry at column {}", error.column())))?;
-        if envelope.v == VERSION { Ok(envelope) } else { Err(Malformed(format!("version {} is not known", envelope.v))) }
+        let envelope: Envelope<Self::Work> = serde_json::from_slice(bytes)
+            .map_err(|error| Malformed(format!("not an entry at column {}", error.column())))?;
+        if envelope.v == VERSION {
+            Ok(envelope)
+        } else {
+            Err(Malformed(format!("version {} is not known", envelope.v)))
+        }
     }
 
     /// Handles one entry. An error is the store's: the worker tries again once Redis answers.

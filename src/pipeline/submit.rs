@@ -69,7 +69,9 @@ impl Submitter {
         let key = self.keys.next();
         let user_id = match self.directory.resolve(key, &prompt.user).await {
             Ok(user_id) => user_id,
-            Err(NoUser::Unknown) => return Ok(refuse(record.id, record, "user_not_found", NoUser::Unknown.to_string())),
+            Err(NoUser::Unknown) => {
+                return Ok(refuse(record.id, record, "user_not_found", NoUser::Unknown.to_string()));
+            }
             Err(NoUser::Omni(error)) => return Ok(after(record, envelope, &error)),
         };
         let (now, check) = self.now_and_check();
@@ -135,7 +137,9 @@ impl Submitter {
                 error!(prompt.id = %record.id, job.id = job_id, other, "the prompt has another job already");
                 return Ok(Disposition::Done);
             }
-            Recorded::Missing => warn!(prompt.id = %record.id, job.id = job_id, "job created for a prompt without a record"),
+            Recorded::Missing => {
+                warn!(prompt.id = %record.id, job.id = job_id, "job created for a prompt without a record")
+            }
         }
         let about = About {
             namespace: self.store.keys().namespace(),
@@ -219,7 +223,9 @@ fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Dis
             let message = detail.message.clone().unwrap_or_else(|| "Omni refused the prompt".to_owned());
             refuse(record.id, record, &code, message)
         }
-        OmniError::NotFound => refuse(record.id, record, "omni_404", "Omni does not know what was asked for".to_owned()),
+        OmniError::NotFound => {
+            refuse(record.id, record, "omni_404", "Omni does not know what was asked for".to_owned())
+        }
         OmniError::AmbiguousUser => refuse(record.id, record, "user_ambiguous", error.to_string()),
         OmniError::InactiveUser => refuse(record.id, record, "user_inactive", error.to_string()),
         OmniError::Redirected { .. } => {

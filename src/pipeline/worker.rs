@@ -55,7 +55,14 @@ pub struct Worker<S> {
 
 impl<S: Stage> Worker<S> {
     /// A worker of `stage`; `consumer` is unique per process start.
-    pub fn new(stage: Arc<S>, store: Store, clock: Clock, limits: Limits, lifecycle: &Lifecycle, consumer: &str) -> Self {
+    pub fn new(
+        stage: Arc<S>,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        lifecycle: &Lifecycle,
+        consumer: &str,
+    ) -> Self {
         let settler = Settler::new(store.clone(), clock, limits);
         let (stop, lifecycle) = (lifecycle.stop_handle(), lifecycle.clone());
         Self { stage, store, settler, limits, lifecycle, stop, consumer: consumer.to_owned() }

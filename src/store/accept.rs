@@ -75,7 +75,8 @@ impl Store {
             ],
         );
         let metadata = serde_json::Value::Object(intake.body.metadata.clone()).to_string();
-        let request = serde_json::to_string(&intake.body.prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
+        let request =
+            serde_json::to_string(&intake.body.prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
         call.arg(&id)
             .arg(tenant.as_str())
             .arg(intake.conversation.as_str())

@@ -35,7 +35,8 @@ impl StoreError {
 
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
-        let said = |word: &str| error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word));
+        let said =
+            |word: &str| error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word));
         if said("NOGROUP") {
             return Self::NoGroup;
         }

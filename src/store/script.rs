@@ -10,7 +10,10 @@ use super::{Store, StoreError};
 macro_rules! script {
     ($name:literal) => {
         std::sync::LazyLock::new(|| {
-            redis::Script::new(concat!(include_str!("scripts/lib.lua"), include_str!(concat!("scripts/", $name, ".lua"))))
+            redis::Script::new(concat!(
+                include_str!("scripts/lib.lua"),
+                include_str!(concat!("scripts/", $name, ".lua"))
+            ))
         })
     };
 }

@@ -133,7 +133,13 @@ impl Consumer {
             redis::Value::SimpleString(text) => Some((name, text.into_bytes())),
             _ => None,
         });
-        Delivery { stream: self.stream, id: entry.id, consumer: self.name.clone(), deliveries, fields: fields.collect() }
+        Delivery {
+            stream: self.stream,
+            id: entry.id,
+            consumer: self.name.clone(),
+            deliveries,
+            fields: fields.collect(),
+        }
     }
 }
 

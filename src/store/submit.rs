@@ -106,8 +106,7 @@ impl Store {
         let keys = &self.keys;
         let id = record.id.to_string();
         let (slot, alias) = (keys.slot(&record.conversation), keys.alias(job.conversation_id));
-        let mut call =
-            with_keys(&SENT, &[&keys.prompt(&id), &keys.job(job.job_id), &slot, &alias, &keys.deadlines]);
+        let mut call = with_keys(&SENT, &[&keys.prompt(&id), &keys.job(job.job_id), &slot, &alias, &keys.deadlines]);
         call.arg(&id).arg(job.job_id).arg(job.conversation_id).arg(job.chat_url.unwrap_or_default());
         call.arg(now).arg(next_check).arg(Phase::Submitted.sources()).arg(record.conversation.as_str());
         call.arg(millis(self.policy.retention * 2));
@@ -133,5 +132,6 @@ impl Store {
 
 /// A finding as the inbox holds it.
 pub(super) fn inbox_entry(finding: Finding) -> Result<String, StoreError> {
-    serde_json::to_string(&Envelope::new(Event::Finding(finding))).map_err(|_| StoreError::Corrupt { what: "a finding" })
+    serde_json::to_string(&Envelope::new(Event::Finding(finding)))
+        .map_err(|_| StoreError::Corrupt { what: "a finding" })
 }
