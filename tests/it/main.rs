@@ -2,7 +2,10 @@
 
 mod embedded;
 mod fixture;
+mod http;
 mod omni_client;
 mod openapi;
 mod redis;
 mod simulator;
+mod story;
+mod world;

@@ -16,7 +16,9 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use parts::{MODEL, SECRET, Setting, free_port, sources};
+pub(crate) use look::eventually;
+pub(crate) use parts::{MODEL, Setting};
+use parts::{SECRET, free_port, sources};
 
 /// Longest time anything in a story may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,6 +152,24 @@ impl World {
         let object: Value = response.json().await.expect("a prompt object");
         assert!(status == 202 || status == 200, "{status}: {object}");
         Asked { id: text(&object, "promptId"), conversation: text(&object, "conversation") }
+    }
+
+    /// Sends a signed webhook.
+    pub(crate) async fn webhook(&self, body: &[u8]) -> reqwest::Response {
+        let timestamp = self.clock.now().as_second().to_string();
+        let signature = omni_relay::omni::signature::sign(&SECRET.into(), &timestamp, body);
+        let request = self.http.post(format!("{}/webhooks/omni", self.url)).body(body.to_vec());
+        let request = request.header("X-Omni-Signature-Timestamp", timestamp).header("X-Omni-Signature", signature);
+        request.send().await.expect("the relay answers")
+    }
+
+    /// Creates a job at Omni without the relay, with its address and secret: the job's id and its conversation.
+    pub(crate) async fn create_elsewhere(&self, prompt: &str) -> (uuid::Uuid, uuid::Uuid) {
+        let body = json!({"modelId": MODEL, "prompt": prompt, "webhookSigningSecret": SECRET,
+                          "webhookUrl": format!("{}/webhooks/omni", self.url)});
+        let request = self.http.post(format!("{}/api/v1/ai/jobs", self.sim.url())).bearer_auth("omni_osk_test").json(&body);
+        let created: Value = request.send().await.unwrap().json().await.unwrap();
+        (text(&created, "jobId").parse().unwrap(), text(&created, "conversationId").parse().unwrap())
     }
 
     /// Pushes a prompt onto the intake stream.

@@ -1,0 +1,198 @@
+//! Omni and Redis have bad days.
+
+use omni_relay::simulator::{Behaviour, Fault, FaultKind};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::redis::TestRedis;
+use crate::world::{Setting, World, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_create_waits_and_counts_no_attempt() {
+    let world = World::new().await;
+    let throttled = FaultKind::Status(429, Some(0));
+    world.sim.fault(Fault::new("POST", "/jobs", throttled).times(10));
+    let asked = world.ask("revenue by region").await;
+    // Ten times is more than the four attempts an entry has.
+    let answer = world.eventually_answered(&asked).await;
+    assert_eq!(answer["type"], "omni.answer");
+    assert!(world.letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_conversation_at_omni_is_waited_for() {
+    let world = World::with(Setting::default()).await;
+    world.sim.fault(Fault::new("POST", "/jobs", FaultKind::Status(409, None)).times(1));
+    let asked = world.ask("revenue by region").await;
+    world.eventually_in(&asked, "queued").await;
+    world.clock.shift(Duration::from_secs(10));
+    world.eventually_answered(&asked).await;
+    assert!(world.letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_outcome_is_unknown_is_not_sent_again() {
+    for lost in [Behaviour::new().lost(503), Behaviour::new().dropped()] {
+        let world = World::new().await;
+        world.sim.next_job(lost.late(Duration::from_millis(300)));
+        let asked = world.ask("revenue by region").await;
+        // The webhook carries our id: the job is adopted. Until then the record says `sending`.
+        world.sim.until(|sim| (!sim.jobs().is_empty()).then_some(())).await;
+        eventually("the webhook came", async || world.sim.jobs().first().filter(|job| job.deliveries > 0).map(|_| ())).await;
+        world.clock.shift(Duration::from_secs(6));
+        let answer = world.eventually_answered(&asked).await;
+        assert_eq!(world.sim.count("POST", "/jobs"), 1, "asked, and paid, twice");
+        assert!(answer["data"]["conversationId"].is_string());
+        let follow_up = world.ask_in(&asked.conversation, "and by month?").await;
+        world.eventually_answered(&follow_up).await;
+        assert_eq!(world.sim.jobs()[1].conversation_id, world.sim.jobs()[0].conversation_id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_ends_the_prompt_with_omnis_words() {
+    for status in [400, 402, 403, 404, 422] {
+        let world = World::new().await;
+        world.sim.next_job(Behaviour::new().refused(status));
+        let asked = world.ask("revenue by region").await;
+        let entry = world.eventually_ends(&asked).await;
+        assert_eq!(entry["type"], "omni.failed", "{status}: {entry}");
+        assert!(entry["data"]["error"]["code"].is_string() && entry["data"]["error"]["message"].is_string(), "{entry}");
+        assert_eq!(world.sim.count("POST", "/jobs"), 1, "{status} was asked again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exhausted_retries_are_a_dead_letter_that_tells_its_readers() {
+    let world = World::new().await;
+    world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(503, None)).times(100));
+    let asked = world.ask_in("thread", "revenue by region").await;
+    world.eventually_in(&asked, "dead").await;
+    let letter = world.letter(&asked.id).await;
+    assert_eq!((letter["stage"].as_str(), letter["reason"].as_str()), ("process", "retries_exhausted"));
+    assert_eq!(letter["attempts"], "4");
+    assert_eq!(letter["conversation"], "thread");
+    let history: Vec<Value> = serde_json::from_str(&letter["history"]).unwrap();
+    assert_eq!(history.len(), 4, "every attempt");
+    assert!(history.iter().all(|attempt| attempt["at"].is_u64() && attempt["error"].is_string()));
+    let original: Value = serde_json::from_str(&letter["original"]).unwrap();
+    let webhook: Value = serde_json::from_str(original["webhook"]["body"].as_str().unwrap()).unwrap();
+    assert_eq!(webhook["jobId"], world.sim.jobs()[0].id.to_string(), "the bytes that were signed");
+
+    let delayed = eventually("readers are told", async || {
+        world.entries("thread").await.into_iter().find(|entry| entry["type"] == "omni.delayed")
+    })
+    .await;
+    assert_eq!(delayed["data"]["reason"], "retries_exhausted");
+    eventually("workers are told", async || {
+        world.answers().await.into_iter().find(|entry| entry["type"] == "omni.delayed")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_prompt_frees_its_conversation() {
+    let world = World::new().await;
+    world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(503, None)).times(4));
+    let dead = world.ask_in("thread", "revenue by region").await;
+    let next = world.ask_in("thread", "revenue by month").await;
+    world.eventually_in(&dead, "dead").await;
+    world.eventually_answered(&next).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_meanwhile_closes_the_letter() {
+    let world = World::new().await;
+    world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(503, None)).times(4));
+    let asked = world.ask_in("thread", "revenue by region").await;
+    world.eventually_in(&asked, "dead").await;
+    // The marks of the first delivery are forgotten after three days; until then a copy is a duplicate.
+    for key in world.keys().await.into_iter().filter(|key| key.contains(":seen:")) {
+        let _: i64 = world.redis(redis::cmd("DEL").arg(key)).await;
+    }
+    world.sim.resend(world.sim.jobs()[0].id);
+    world.eventually_answered(&asked).await;
+    world.eventually_in(&asked, "answered").await;
+    assert!(world.letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn omni_that_cannot_be_reached_is_tried_again() {
+    let world = World::new().await;
+    world.sim.fault(Fault::new("GET", "/result", FaultKind::DropBeforeReply(false)).times(2));
+    let asked = world.ask("revenue by region").await;
+    world.eventually_answered(&asked).await;
+    assert!(world.letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_goes_away_and_comes_back() {
+    let mut redis = TestRedis::private().await;
+    let mut world = World::with(Setting::on(redis.url())).await;
+    let before = world.ask_in("thread", "revenue by region").await;
+    world.eventually_answered(&before).await;
+    world.sim.next_job(Behaviour::new().held());
+    let held = world.ask_in("thread", "revenue by month").await;
+    world.eventually_in(&held, "submitted").await;
+
+    redis.stop().await;
+    let refused = world.post(&json!({"prompt": "q", "userId": world.sim.jobs()[0].user_id})).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let webhook = world.webhook(br#"{"event_id":"e","jobId":"6f1d1a5e-9a35-4c21-8c0f-6d1d44f1c001","status":"COMPLETE"}"#).await;
+    assert_eq!(webhook.status(), 503, "acknowledging from memory");
+    eventually("readiness falls", async || (world.get("/readyz").await.status() == 503).then_some(())).await;
+    assert_eq!(world.get("/livez").await.status(), 200);
+    world.sim.release(held_job(&world));
+
+    redis.start_again().await;
+    eventually("readiness is back", async || (world.get("/readyz").await.status() == 200).then_some(())).await;
+    world.eventually_answered(&held).await;
+    let after = world.ask_in("thread", "revenue by product").await;
+    world.eventually_answered(&after).await;
+    let _ = world.stop().await;
+    world.start().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_silent_is_left_and_found_again() {
+    let redis = TestRedis::private().await;
+    let world = World::with(Setting::on(redis.url())).await;
+    let before = world.ask("revenue by region").await;
+    world.eventually_answered(&before).await;
+    redis.pause();
+    let refused = world.post(&json!({"prompt": "q", "userId": world.sim.jobs()[0].user_id, "idempotencyKey": "k"})).await;
+    assert_eq!(refused.status(), 503);
+    eventually("readiness falls", async || (world.get("/readyz").await.status() == 503).then_some(())).await;
+    redis.resume();
+    eventually("readiness is back", async || (world.get("/readyz").await.status() == 200).then_some(())).await;
+    let after = world.ask("revenue by month").await;
+    world.eventually_answered(&after).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_were_lost_are_made_again_from_the_beginning() {
+    let world = World::new().await;
+    for stream in ["intake", "prompts", "inbox"] {
+        let key = format!("{{{}}}:{stream}", world.namespace);
+        let _: i64 = world.redis(redis::cmd("XGROUP").arg("DESTROY").arg(key).arg("relay")).await;
+    }
+    let asked = world.ask("revenue by region").await;
+    world.eventually_answered(&asked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_work_finish_and_a_start_goes_on() {
+    let mut world = World::new().await;
+    world.sim.next_job(Behaviour::new().held());
+    let asked = world.ask("revenue by region").await;
+    world.eventually_in(&asked, "submitted").await;
+    assert_eq!(world.stop().await, omni_relay::runtime::Outcome::Clean);
+    world.sim.release(held_job(&world));
+    world.start().await;
+    world.eventually_answered(&asked).await;
+}
+
+fn held_job(world: &World) -> uuid::Uuid {
+    world.sim.jobs().last().expect("a job").id
+}

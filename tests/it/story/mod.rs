@@ -1,0 +1,6 @@
+//! Stories: what people do, what goes wrong, what they see.
+
+mod answers;
+mod conversations;
+mod faults;
+mod intake;
