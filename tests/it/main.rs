@@ -2,7 +2,6 @@
 
 mod embedded;
 mod fixture;
-mod http;
 mod omni_client;
 mod openapi;
 mod redis;

@@ -58,7 +58,8 @@ async fn the_guides_own_calls_work() {
     let first = world.ask_with(json!({"modelId": MODEL, "prompt": "revenue by region"})).await;
     let answer = world.eventually_answered(&first).await;
     let conversation_id = text(&answer["data"], "conversationId");
-    let follow_up = json!({"modelId": MODEL, "prompt": "only Europe", "conversationId": conversation_id, "userId": dana()});
+    let follow_up =
+        json!({"modelId": MODEL, "prompt": "only Europe", "conversationId": conversation_id, "userId": dana()});
     let second = world.ask_with(follow_up).await;
     assert_eq!(second.conversation, first.conversation);
     world.eventually_answered(&second).await;
@@ -90,7 +91,8 @@ async fn an_embed_user_is_looked_up_and_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_embed_user_ends_the_prompt_and_frees_the_conversation() {
     let world = World::new().await;
-    let asked = world.ask_with(json!({"prompt": "q", "user": {"externalId": "nobody"}, "conversation": "thread"})).await;
+    let asked =
+        world.ask_with(json!({"prompt": "q", "user": {"externalId": "nobody"}, "conversation": "thread"})).await;
     let entry = world.eventually_ends(&asked).await;
     assert_eq!((&entry["type"], &entry["data"]["error"]["code"]), (&json!("omni.failed"), &json!("user_not_found")));
     assert_eq!(world.sim.jobs().len(), 0);

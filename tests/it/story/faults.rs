@@ -38,7 +38,8 @@ async fn a_create_whose_outcome_is_unknown_is_not_sent_again() {
         let asked = world.ask("revenue by region").await;
         // The webhook carries our id: the job is adopted. Until then the record says `sending`.
         world.sim.until(|sim| (!sim.jobs().is_empty()).then_some(())).await;
-        eventually("the webhook came", async || world.sim.jobs().first().filter(|job| job.deliveries > 0).map(|_| ())).await;
+        eventually("the webhook came", async || world.sim.jobs().first().filter(|job| job.deliveries > 0).map(|_| ()))
+            .await;
         world.clock.shift(Duration::from_secs(6));
         let answer = world.eventually_answered(&asked).await;
         assert_eq!(world.sim.count("POST", "/jobs"), 1, "asked, and paid, twice");
@@ -139,7 +140,8 @@ async fn redis_goes_away_and_comes_back() {
     let refused = world.post(&json!({"prompt": "q", "userId": world.sim.jobs()[0].user_id})).await;
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
-    let webhook = world.webhook(br#"{"event_id":"e","jobId":"6f1d1a5e-9a35-4c21-8c0f-6d1d44f1c001","status":"COMPLETE"}"#).await;
+    let webhook =
+        world.webhook(br#"{"event_id":"e","jobId":"6f1d1a5e-9a35-4c21-8c0f-6d1d44f1c001","status":"COMPLETE"}"#).await;
     assert_eq!(webhook.status(), 503, "acknowledging from memory");
     eventually("readiness falls", async || (world.get("/readyz").await.status() == 503).then_some(())).await;
     assert_eq!(world.get("/livez").await.status(), 200);
@@ -161,7 +163,8 @@ async fn a_redis_that_is_silent_is_left_and_found_again() {
     let before = world.ask("revenue by region").await;
     world.eventually_answered(&before).await;
     redis.pause();
-    let refused = world.post(&json!({"prompt": "q", "userId": world.sim.jobs()[0].user_id, "idempotencyKey": "k"})).await;
+    let refused =
+        world.post(&json!({"prompt": "q", "userId": world.sim.jobs()[0].user_id, "idempotencyKey": "k"})).await;
     assert_eq!(refused.status(), 503);
     eventually("readiness falls", async || (world.get("/readyz").await.status() == 503).then_some(())).await;
     redis.resume();

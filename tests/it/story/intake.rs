@@ -53,7 +53,10 @@ async fn a_pushed_prompt_that_cannot_be_accepted_is_kept_and_its_readers_are_tol
     assert_eq!(letter["original"], wrong.to_string(), "the bytes that were pushed");
     assert_eq!(entry["data"]["promptId"], letters[0].as_str());
 
-    let other = Asked { id: crate::world::text(&first_entry(&world, "other").await["data"], "promptId"), conversation: "other".into() };
+    let other = Asked {
+        id: crate::world::text(&first_entry(&world, "other").await["data"], "promptId"),
+        conversation: "other".into(),
+    };
     world.eventually_answered(&other).await;
 }
 

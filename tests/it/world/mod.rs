@@ -10,7 +10,7 @@ mod parts;
 use std::time::Duration;
 
 use omni_relay::app::{App, Parts};
-use omni_relay::config::{Config, Sources};
+use omni_relay::config::Config;
 use omni_relay::runtime::{Clock, Lifecycle, Metrics, Outcome};
 use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
@@ -167,7 +167,8 @@ impl World {
     pub(crate) async fn create_elsewhere(&self, prompt: &str) -> (uuid::Uuid, uuid::Uuid) {
         let body = json!({"modelId": MODEL, "prompt": prompt, "webhookSigningSecret": SECRET,
                           "webhookUrl": format!("{}/webhooks/omni", self.url)});
-        let request = self.http.post(format!("{}/api/v1/ai/jobs", self.sim.url())).bearer_auth("omni_osk_test").json(&body);
+        let request =
+            self.http.post(format!("{}/api/v1/ai/jobs", self.sim.url())).bearer_auth("omni_osk_test").json(&body);
         let created: Value = request.send().await.unwrap().json().await.unwrap();
         (text(&created, "jobId").parse().unwrap(), text(&created, "conversationId").parse().unwrap())
     }
