@@ -1,5 +1,6 @@
 //! The integration tests, one binary: real Redis, the simulator over HTTP.
 
+mod crash;
 mod embedded;
 mod fixture;
 mod omni_client;

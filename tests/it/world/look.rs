@@ -1,7 +1,6 @@
 //! Looking at what happened: entries, prompts, keys.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::time::Duration;
 
 use redis::FromRedisValue;
@@ -109,7 +108,7 @@ pub(crate) fn is_terminal(entry: &Value) -> bool {
 }
 
 /// Looks until there is something to see.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look().await {

@@ -31,14 +31,9 @@ pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
     setting: Setting,
-    relay: Option<Relay>,
-    unfinished: bool,
+    relay: Option<Lifecycle>,
 }
 
-struct Relay {
-    lifecycle: Lifecycle,
-    app: App,
-}
 
 /// A prompt that was accepted.
 #[derive(Debug, Clone)]
@@ -78,7 +73,6 @@ impl World {
             http: reqwest::Client::new(),
             setting,
             relay: None,
-            unfinished: false,
         };
         world.start().await;
         world
@@ -100,9 +94,9 @@ impl World {
                 patience: (8, Duration::from_millis(20)),
                 ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
             };
-            if let Ok(app) = App::start(&config, parts).await {
+            if App::start(&config, parts).await.is_ok() {
                 self.url = format!("http://127.0.0.1:{port}");
-                self.relay = Some(Relay { lifecycle, app });
+                self.relay = Some(lifecycle);
                 return;
             }
         }
@@ -112,16 +106,14 @@ impl World {
     /// Stops the relay as a deployment would.
     pub(crate) async fn stop(&mut self) -> Outcome {
         let relay = self.relay.take().expect("a relay that runs");
-        relay.lifecycle.stop(Duration::from_secs(5)).await
+        relay.stop(Duration::from_secs(5)).await
     }
 
-    pub(crate) fn store(&self) -> &omni_relay::store::Store {
-        &self.relay.as_ref().expect("a relay that runs").app.store
-    }
-
-    /// This story leaves something behind on purpose.
-    pub(crate) fn leaves_something(&mut self) {
-        self.unfinished = true;
+    /// The configuration of this world's relay, for a process.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let port = self.url.rsplit_once(':').expect("a port").1.parse().unwrap();
+        let sources = (self.setting.adjust)(sources(&self.redis_url, &self.namespace, port, &self.sim.url()));
+        sources.env.into_iter().collect()
     }
 
     pub(crate) async fn post(&self, body: &Value) -> reqwest::Response {
@@ -188,11 +180,11 @@ impl Drop for World {
         }
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                if self.relay.is_some() && !self.unfinished {
+                if self.relay.is_some() {
                     check::promises(self).await;
                 }
                 if let Some(relay) = self.relay.take() {
-                    let _ = relay.lifecycle.stop(Duration::from_secs(5)).await;
+                    let _ = relay.stop(Duration::from_secs(5)).await;
                 }
             });
         });
