@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Services;
 use super::problem::Problem;
@@ -74,7 +74,11 @@ impl<N: Need> FromRequestParts<Services> for Authorized<N> {
 
 fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access, Problem> {
     if callers.is_empty() {
-        return Ok(Access { tenant: Tenant::default(), everybody: true });
+        return if from_elsewhere(headers) {
+            Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "pages of other sites may not call without a key"))
+        } else {
+            Ok(Access { tenant: Tenant::default(), everybody: true })
+        };
     }
     let Some(caller) = bearer(headers).and_then(|key| callers.authenticate(key)) else {
         let problem =
@@ -86,6 +90,13 @@ fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access,
     }
     let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
     Ok(Access { tenant: Tenant::new(caller.tenant.as_deref()), everybody })
+}
+
+/// Whether a browser calls for a page of another site: it reaches loopback too, and nobody asks it for a key.
+fn from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    origin.split_once("://").is_none_or(|(_, site)| text(header::HOST) != Some(site))
 }
 
 /// The one bearer token. Of two, one could be checked and the other believed.

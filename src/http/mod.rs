@@ -1,7 +1,7 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
-//! One file per resource: [`webhook`], [`prompts`], [`prompt`], [`events`], [`probes`]. Who may call stands in [`auth`],
-//! how failures look in [`problem`], what happens around every request in [`middleware`].
+//! One file per resource: `webhook`, `prompts`, `prompt`, `events`, `probes`. Who may call stands in `auth`,
+//! how failures look in `problem`, what happens around every request in `middleware`.
 
 mod auth;
 mod body;
@@ -21,9 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
 use axum::routing::{get, post};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Callers;
@@ -74,14 +72,10 @@ pub fn public(services: Services) -> Router {
         .route("/v1/conversations/{key}/events", get(events::events))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz));
-    framed(router).with_state(services)
+    middleware::framed(router).with_state(services)
 }
 
 /// `/metrics`.
 pub fn admin(services: Services) -> Router {
-    framed(Router::new().route("/metrics", get(probes::metrics))).with_state(services)
-}
-
-fn framed(router: Router<Services>) -> Router<Services> {
-    router.layer(CatchPanicLayer::custom(middleware::panicked)).layer(from_fn(middleware::frame))
+    middleware::framed(Router::new().route("/metrics", get(probes::metrics))).with_state(services)
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod embedded;
 mod fixture;
+mod http;
 mod omni_client;
 mod openapi;
 mod redis;
