@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::ask::Ask;
 use super::completions::Completions;
@@ -20,7 +20,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 not understood, 3 stop
 
 /// Asks Omni Analytics questions for your chats, and puts every answer on a Redis stream, once.
 #[derive(Parser)]
-#[command(name = "omni-relay", version, after_help = EXIT_CODES)]
+#[command(name = "omni-relay", version)]
 struct Cli {
     #[arg(long, global = true, value_name = "FILE", help = CONFIG)]
     config: Option<PathBuf>,
@@ -44,7 +44,7 @@ enum Command {
 #[derive(Args, Clone, Copy)]
 pub(super) struct Output {
     /// For people, or JSON for programs
-    #[arg(short, long = "output", value_name = "FORMAT", default_value = "human")]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "human")]
     format: Format,
 }
 
@@ -62,7 +62,7 @@ impl Output {
 
 /// Runs the command that was typed. Ends the process itself only for help, versions and what it does not understand.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let Cli { config, command } = Cli::parse();
+    let Cli { config, command } = Cli::from_arg_matches(&command().get_matches())?;
     match command {
         Command::Serve(command) => command.run(config),
         Command::Demo(command) => command.run(),
@@ -71,8 +71,16 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tail(command) => command.run(config),
         Command::Webhook(command) => command.run(),
         Command::Config(command) => command.run(config),
-        Command::Completions(command) => command.run(Cli::command()),
+        Command::Completions(command) => command.run(self::command()),
     }
+}
+
+/// The whole command line; every command's help ends with the exit codes.
+fn command() -> clap::Command {
+    fn explained(command: clap::Command) -> clap::Command {
+        command.after_help(EXIT_CODES).mut_subcommands(explained)
+    }
+    explained(Cli::command())
 }
 
 /// Says why a command failed. Whoever closed our stdout has seen enough and is told nothing.
@@ -82,4 +90,12 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         eprintln!("omni-relay: {error:#}");
     }
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
 }

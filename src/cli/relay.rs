@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -87,7 +88,7 @@ impl Relay {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => bail!("failed to use {url}: expected an address such as http://127.0.0.1:8080"),
         };
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT).read_timeout(QUIET);
+        let mut http = reqwest::Client::builder().connect_timeout(CONNECT).read_timeout(QUIET).redirect(Policy::none());
         // No proxy leads back to this machine.
         if local {
             http = http.no_proxy();
