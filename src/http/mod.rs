@@ -1,9 +1,28 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
+//!
+//! One file per resource: `webhook`, `prompts`, `prompt`, `events`, `probes`. Who may call stands in `auth`,
+//! how failures look in `problem`, what happens around every request in `middleware`.
+
+mod auth;
+mod body;
+mod events;
+mod middleware;
+mod position;
+mod probes;
+mod problem;
+mod prompt;
+mod prompts;
+mod tail;
+mod wait;
+mod webhook;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
@@ -45,10 +64,18 @@ impl FromRef<Services> for Arc<WebhookVerifier> {
 
 /// Webhooks, `/v1`, probes.
 pub fn public(services: Services) -> Router {
-    Router::new().with_state(services)
+    let late = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, webhook::TIMEOUT);
+    let router = Router::new()
+        .route("/webhooks/omni", post(webhook::receive).layer(late))
+        .route("/v1/prompts", post(prompts::create))
+        .route("/v1/prompts/{id}", get(prompt::show))
+        .route("/v1/conversations/{key}/events", get(events::events))
+        .route("/livez", get(probes::livez))
+        .route("/readyz", get(probes::readyz));
+    middleware::framed(router).with_state(services)
 }
 
 /// `/metrics`.
 pub fn admin(services: Services) -> Router {
-    Router::new().with_state(services)
+    middleware::framed(Router::new().route("/metrics", get(probes::metrics))).with_state(services)
 }

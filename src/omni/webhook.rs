@@ -97,7 +97,7 @@ where
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, WebhookRejection> {
         let verifier = Arc::<WebhookVerifier>::from_ref(state);
         verify(&verifier, request).await.inspect_err(|rejection| {
-            metrics::counter!("omni_relay_webhooks_rejected_total", "reason" => rejection.kind()).increment(1);
+            metrics::counter!("omni_relay_webhooks_total", "outcome" => rejection.kind()).increment(1);
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod embedded;
 mod fixture;
+mod http;
 mod omni_client;
 mod openapi;
 mod redis;

@@ -1,0 +1,108 @@
+//! Who asks, and what they may do. A handler's argument [`Authorized`] is the proof that its scope was checked.
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::Services;
+use super::problem::Problem;
+use crate::config::{Callers, Scope};
+use crate::model::{Conversation, Tenant};
+
+/// A scope as a type.
+pub(super) trait Need {
+    const SCOPE: Scope;
+}
+
+/// Submitting prompts.
+pub(super) struct Prompts;
+
+/// Reading prompts and conversations.
+pub(super) struct Read;
+
+impl Need for Prompts {
+    const SCOPE: Scope = Scope::Prompts;
+}
+
+impl Need for Read {
+    const SCOPE: Scope = Scope::Read;
+}
+
+/// A caller whose key has the scope `N`. Where no callers are configured (on loopback only), everybody is the operator.
+pub(super) struct Authorized<N> {
+    pub(super) access: Access,
+    need: PhantomData<N>,
+}
+
+/// Whose prompts and conversations a caller reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Access {
+    /// The caller's own tenant; the empty one for an operator's caller.
+    pub(super) tenant: Tenant,
+    everybody: bool,
+}
+
+impl Access {
+    /// Whether the caller may know that this conversation exists.
+    pub(super) fn sees(&self, conversation: &Conversation) -> bool {
+        self.everybody || conversation.tenant() == self.tenant
+    }
+
+    /// The conversation that the caller means by `name`: its own, or for who sees all tenants any by its full name.
+    pub(super) fn conversation(&self, name: &str) -> Option<Conversation> {
+        Conversation::new(&self.tenant, name).or_else(|| Conversation::from_full(name).filter(|found| self.sees(found)))
+    }
+
+    /// The name by which [`Access::conversation`] finds it again, as a segment of a path.
+    pub(super) fn segment(&self, conversation: &Conversation) -> String {
+        let own = conversation.tenant() == self.tenant;
+        let name = if own { conversation.key() } else { conversation.as_str() };
+        name.replace('/', "%2F")
+    }
+}
+
+impl<N: Need> FromRequestParts<Services> for Authorized<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        let access = check(&services.callers, &parts.headers, N::SCOPE)?;
+        Ok(Self { access, need: PhantomData })
+    }
+}
+
+fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access, Problem> {
+    if callers.is_empty() {
+        return if from_elsewhere(headers) {
+            Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "pages of other sites may not call without a key"))
+        } else {
+            Ok(Access { tenant: Tenant::default(), everybody: true })
+        };
+    }
+    let Some(caller) = bearer(headers).and_then(|key| callers.authenticate(key)) else {
+        let problem =
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a caller's key is needed as a bearer token");
+        return Err(problem.with_header(header::WWW_AUTHENTICATE, "Bearer"));
+    };
+    if !caller.may(scope) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", "the caller's key lacks the scope for this"));
+    }
+    let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
+    Ok(Access { tenant: Tenant::new(caller.tenant.as_deref()), everybody })
+}
+
+/// Whether a browser calls for a page of another site: it reaches loopback too, and nobody asks it for a key.
+fn from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    origin.split_once("://").is_none_or(|(_, site)| text(header::HOST) != Some(site))
+}
+
+/// The one bearer token. Of two, one could be checked and the other believed.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}

@@ -1,0 +1,157 @@
+//! RFC 9457 problem documents: what a caller learns of a failure. Never internals, never upstream text.
+//!
+//! A [`Problem`] travels in the response's extensions; the middleware gives it the request's id and writes it down, so
+//! that nobody who fails needs to know the id.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::model::prompt::{FieldError, Invalid};
+use crate::pipeline::IntakeError;
+use crate::store::StoreError;
+
+/// Seconds after which another try makes sense.
+const RETRY_AFTER: &str = "2";
+
+/// A failure, as its caller sees it, and its cause for the log.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    detail: &'static str,
+    errors: Vec<FieldError>,
+    headers: Vec<(HeaderName, &'static str)>,
+    /// For the log alone.
+    pub(super) cause: Option<String>,
+}
+
+/// The document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'a str,
+    code: &'a str,
+    instance: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl Problem {
+    pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self { status, code, detail, errors: Vec::new(), headers: Vec::new(), cause: None }
+    }
+
+    /// Fields that cannot be used.
+    pub(super) fn fields(code: &'static str, errors: Vec<FieldError>) -> Self {
+        let detail = "see errors for what would be right";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// Redis is away, or does not do what is asked of it. Trying again is safe.
+    pub(super) fn unavailable(error: &StoreError) -> Self {
+        let detail = "the relay cannot reach its store; try again";
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        problem.cause = Some(chain(error));
+        problem.with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    pub(super) fn internal(cause: impl Into<String>) -> Self {
+        let problem =
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the log has more under the instance's id");
+        Self { cause: Some(cause.into()), ..problem }
+    }
+
+    /// What a status alone says; for answers that were not made here.
+    pub(super) const fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::BAD_REQUEST => ("bad_request", "the request cannot be read"),
+            StatusCode::UNAUTHORIZED => ("unauthorized", ""),
+            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "see the Allow header"),
+            StatusCode::REQUEST_TIMEOUT => ("request_timeout", "the request took too long to arrive"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "the body is too large"),
+            _ if status.as_u16() < 500 => ("bad_request", ""),
+            _ => ("internal", "the log has more under the instance's id"),
+        };
+        Self::new(status, code, detail)
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The document under the id of its request.
+    pub(super) fn body(&self, id: Uuid) -> Body {
+        let document = Document {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            instance: id.urn().to_string(),
+            errors: &self.errors,
+        };
+        Body::from(serde_json::to_vec(&document).unwrap_or_default())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { .. } => Self::internal(chain(&error)),
+            other => Self::unavailable(&other),
+        }
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        let code = error.code();
+        match error {
+            IntakeError::Invalid(Invalid::Syntax) => {
+                Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
+            }
+            IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(code, errors),
+            IntakeError::KeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the idempotency key was used for another prompt")
+            }
+            IntakeError::UserMismatch => {
+                Self::new(StatusCode::CONFLICT, code, "the conversation belongs to another user")
+            }
+            IntakeError::ConversationMismatch => {
+                Self::new(StatusCode::CONFLICT, code, "conversation and conversationId name different conversations")
+            }
+            IntakeError::UnknownConversation => Self::new(StatusCode::NOT_FOUND, code, "there is no such conversation"),
+            IntakeError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,113 @@
+//! `GET /v1/prompts/{id}`: the prompt object.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::auth::{Access, Authorized, Read};
+use super::problem::Problem;
+use super::{Services, wait};
+use crate::model::{Phase, PromptId};
+use crate::store::StoreError;
+use crate::store::conversation::Stored;
+use crate::store::record::Record;
+
+/// What callers see of a prompt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Object {
+    pub(super) prompt_id: String,
+    conversation: String,
+    /// The conversation's stream in Redis.
+    stream: String,
+    events_url: String,
+    phase: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omni_chat_url: Option<String>,
+    timeline: Vec<Step>,
+    /// The terminal entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<Box<RawValue>>,
+    #[serde(skip)]
+    pub(super) ended: bool,
+}
+
+/// When the prompt entered a phase.
+#[derive(Debug, Serialize)]
+struct Step {
+    phase: &'static str,
+    at: Timestamp,
+}
+
+/// Shows a prompt of the caller's tenant.
+pub(super) async fn show(
+    caller: Authorized<Read>,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Object>, Problem> {
+    let wait = wait::parse(query.as_deref())?;
+    let id = id.parse().map_err(|_| not_found())?;
+    let record = visible(&services, &caller.access, id).await?;
+    wait::for_end(&services, &record.conversation, id, wait).await;
+    let record = if wait.is_zero() { record } else { visible(&services, &caller.access, id).await? };
+    Ok(Json(object(&services, &caller.access, record).await?))
+}
+
+/// The record, when the caller may know of it.
+pub(super) async fn visible(services: &Services, access: &Access, id: PromptId) -> Result<Record, Problem> {
+    let record = services.store.record(id).await?;
+    record.filter(|record| access.sees(&record.conversation)).ok_or_else(not_found)
+}
+
+/// The object of a record. The entry counts as soon as readers can see it, even where the record does not say so yet.
+pub(super) async fn object(services: &Services, access: &Access, record: Record) -> Result<Object, StoreError> {
+    let store = &services.store;
+    let out = store.terminal_entry(&record.conversation, record.id).await?;
+    let ended = out.as_ref().and_then(|(kind, _)| kind.ends_in());
+    let phase = ended.unwrap_or(record.phase);
+    let entry = match out.map(|(_, entry)| entry).or_else(|| record.entry.clone()) {
+        Some(entry) => store.entry(&record.conversation, &entry).await?,
+        None => None,
+    };
+    Ok(Object {
+        prompt_id: record.id.to_string(),
+        conversation: record.conversation.key().to_owned(),
+        stream: store.keys().conversation(&record.conversation),
+        events_url: format!("/v1/conversations/{}/events", access.segment(&record.conversation)),
+        phase: phase.as_str(),
+        timeline: timeline(&record, phase, entry.as_ref()),
+        job_id: record.job_id,
+        conversation_id: record.conversation_id,
+        omni_chat_url: record.chat_url,
+        entry: entry.map(|entry| entry.event),
+        ended: phase.is_terminal(),
+    })
+}
+
+/// By time; an end that the record does not know yet is as old as its entry.
+fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> {
+    let known = |(phase, at): (&Phase, &u64)| {
+        let at = Timestamp::from_millisecond(i64::try_from(*at).ok()?).ok()?;
+        Some(Step { phase: phase.as_str(), at })
+    };
+    let mut steps: Vec<Step> = record.at.iter().filter_map(known).collect();
+    if phase.is_terminal() && !record.at.contains_key(&phase) {
+        let time = entry.and_then(|entry| entry.fields.iter().find(|(name, _)| name == "time"));
+        let at = time.and_then(|(_, time)| time.parse().ok());
+        steps.extend(at.map(|at| Step { phase: phase.as_str(), at }));
+    }
+    steps.sort_by_key(|step| step.at);
+    steps
+}
+
+fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "prompt_not_found", "there is no such prompt")
+}

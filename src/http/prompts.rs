@@ -1,0 +1,80 @@
+//! `POST /v1/prompts`: a prompt is accepted.
+
+use axum::Json;
+use axum::body::Body as Payload;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::{Authorized, Prompts};
+use super::problem::Problem;
+use super::{Services, body, prompt, wait};
+use crate::model::prompt::{Body, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
+use crate::pipeline::IntakeError;
+use crate::runtime::TraceContext;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const TRACEPARENT: &str = "traceparent";
+
+/// Accepts a prompt: 202, or 200 when it has ended by the time of the answer.
+pub(super) async fn create(
+    caller: Authorized<Prompts>,
+    State(services): State<Services>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    payload: Payload,
+) -> Result<Response, Problem> {
+    let wait = wait::parse(query.as_deref())?;
+    let bytes = body::read(&headers, payload).await?;
+    let parsed = Body::parse(&bytes, services.intake.defaults());
+    let body = with_key(parsed, idempotency_key(&headers)).map_err(IntakeError::from)?;
+    let accepted = services.intake.accept(&caller.access.tenant, &body, &trace(&headers), None).await?;
+    let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
+    let record = prompt::visible(&services, &caller.access, accepted.id).await?;
+    wait::for_end(&services, &record.conversation, accepted.id, wait).await;
+    let record = if wait.is_zero() { record } else { prompt::visible(&services, &caller.access, accepted.id).await? };
+    let object = prompt::object(&services, &caller.access, record).await?;
+    let status = if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let location = format!("/v1/prompts/{}", object.prompt_id);
+    Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
+}
+
+/// The header's key: `Ok(None)` without one, `Err` with what would be right.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let fits =
+        |key: &&str| (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    match (value.to_str().ok().filter(fits), values.next()) {
+        (Some(key), None) => Ok(Some(key.to_owned())),
+        _ => Err(wrong(format!(
+            "as a header must be given once, as 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters"
+        ))),
+    }
+}
+
+/// The body with the header's key, which must be the body's own where it has one. What is wrong is told all at once.
+fn with_key(body: Result<Body, Invalid>, key: Result<Option<String>, FieldError>) -> Result<Body, Invalid> {
+    match (body, key) {
+        (Err(Invalid::Fields(mut errors)), Err(error)) => {
+            errors.push(error);
+            Err(Invalid::Fields(errors))
+        }
+        (Err(invalid), _) => Err(invalid),
+        (Ok(_), Err(error)) => Err(Invalid::Fields(vec![error])),
+        (Ok(body), Ok(None)) => Ok(body),
+        (Ok(body), Ok(Some(key))) if body.idempotency_key.as_ref().is_some_and(|own| *own != key) => {
+            Err(Invalid::Fields(vec![wrong("must agree with the Idempotency-Key header".to_owned())]))
+        }
+        (Ok(body), Ok(key)) => Ok(Body { idempotency_key: key, ..body }),
+    }
+}
+
+fn wrong(detail: String) -> FieldError {
+    FieldError { pointer: "/idempotencyKey".to_owned(), detail }
+}
+
+fn trace(headers: &HeaderMap) -> TraceContext {
+    let given = headers.get(TRACEPARENT).and_then(|value: &HeaderValue| TraceContext::parse(value.to_str().ok()?));
+    given.unwrap_or_else(TraceContext::generate)
+}

@@ -1,0 +1,75 @@
+//! A reader of server-sent events that knows the format and nothing of the relay.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Events {
+    response: Response,
+    received: String,
+    /// As a browser would send it after a break.
+    pub(super) last_id: String,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Frame {
+    pub(super) event: String,
+    pub(super) id: String,
+    pub(super) data: Value,
+}
+
+impl Events {
+    pub(super) async fn open(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        Self { response, received: String::new(), last_id: String::new() }
+    }
+
+    /// The next frame with data; `None` once the connection ended cleanly.
+    pub(super) async fn next(&mut self) -> Option<Frame> {
+        loop {
+            while let Some((block, rest)) = self.received.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.received = rest;
+                if let Some(frame) = self.read(&block) {
+                    return Some(frame);
+                }
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event in time").unwrap()?;
+            self.received.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    pub(super) async fn take(&mut self, count: usize) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while frames.len() < count {
+            frames.push(self.next().await.expect("the stream goes on"));
+        }
+        frames
+    }
+
+    fn read(&mut self, block: &str) -> Option<Frame> {
+        let (mut event, mut data) = (String::new(), String::new());
+        let mut id = String::new();
+        for line in block.lines() {
+            match line.split_once(": ").unwrap_or((line, "")) {
+                ("event", value) => value.clone_into(&mut event),
+                ("data", value) => data.push_str(value),
+                ("id", value) => value.clone_into(&mut id),
+                ("" | ":", _) => {}
+                other => panic!("no field of server-sent events: {other:?}"),
+            }
+        }
+        if !id.is_empty() {
+            id.clone_into(&mut self.last_id);
+        }
+        (!data.is_empty()).then(|| Frame { event, id, data: serde_json::from_str(&data).expect("JSON") })
+    }
+}
