@@ -4,19 +4,25 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::ask::Ask;
+use super::completions::Completions;
+use super::config::Configuration;
+use super::demo::Demo;
 use super::serve::Serve;
 use super::simulate::Simulate;
+use super::tail::Tail;
+use super::webhook::Webhook;
 
+const CONFIG: &str = "The configuration file, in TOML; else the one that OMNI_RELAY_CONFIG names";
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 not understood, 3 stopped with work dropped.";
 
 /// Asks Omni Analytics questions for your chats, and puts every answer on a Redis stream, once.
 #[derive(Parser)]
-#[command(name = "omni-relay", version, after_help = EXIT_CODES)]
+#[command(name = "omni-relay", version)]
 struct Cli {
-    /// The configuration file, in TOML; else the one that OMNI_RELAY_CONFIG names
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG)]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -25,16 +31,56 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Serve),
+    Demo(Demo),
     Simulate(Simulate),
+    Ask(Ask),
+    Tail(Tail),
+    Webhook(Webhook),
+    Config(Configuration),
+    Completions(Completions),
+}
+
+/// For people or for programs.
+#[derive(Args, Clone, Copy)]
+pub(super) struct Output {
+    /// For people, or JSON for programs
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "human")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+impl Output {
+    pub(super) fn json(self) -> bool {
+        self.format == Format::Json
+    }
 }
 
 /// Runs the command that was typed. Ends the process itself only for help, versions and what it does not understand.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let Cli { config, command } = Cli::parse();
+    let Cli { config, command } = Cli::from_arg_matches(&command().get_matches())?;
     match command {
         Command::Serve(command) => command.run(config),
+        Command::Demo(command) => command.run(),
         Command::Simulate(command) => command.run(),
+        Command::Ask(command) => command.run(),
+        Command::Tail(command) => command.run(config),
+        Command::Webhook(command) => command.run(),
+        Command::Config(command) => command.run(config),
+        Command::Completions(command) => command.run(self::command()),
     }
+}
+
+/// The whole command line; every command's help ends with the exit codes.
+fn command() -> clap::Command {
+    fn explained(command: clap::Command) -> clap::Command {
+        command.after_help(EXIT_CODES).mut_subcommands(explained)
+    }
+    explained(Cli::command())
 }
 
 /// Says why a command failed. Whoever closed our stdout has seen enough and is told nothing.
@@ -44,4 +90,12 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         eprintln!("omni-relay: {error:#}");
     }
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
 }

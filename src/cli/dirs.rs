@@ -11,7 +11,6 @@ pub(super) fn state(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// The embedded server of `demo`: data that may be deleted at any time.
-#[expect(dead_code, reason = "demo follows")]
 pub(super) fn cache(name: &str) -> anyhow::Result<PathBuf> {
     dir("XDG_CACHE_HOME", ".cache", name)
 }

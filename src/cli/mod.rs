@@ -1,11 +1,20 @@
 //! Floor 5: the command line. One file per command; whoever looks on reads stdout, problems go to stderr.
 
 mod args;
+mod ask;
+mod completions;
+mod config;
+mod demo;
 mod dirs;
+mod events;
+mod relay;
 mod runtime;
 mod serve;
 mod server;
+mod show;
 mod simulate;
+mod tail;
 mod values;
+mod webhook;
 
 pub use args::{failed, run};

@@ -60,7 +60,7 @@ impl Store {
     }
 }
 
-fn stored(entry: &redis::streams::StreamId) -> Result<Stored, StoreError> {
+pub(super) fn stored(entry: &redis::streams::StreamId) -> Result<Stored, StoreError> {
     const WHAT: StoreError = StoreError::Corrupt { what: "an entry of a conversation" };
     let mut fields = Vec::with_capacity(entry.map.len());
     for (name, value) in &entry.map {

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod due;
 pub mod embedded;
 mod error;
+pub mod follow;
 pub mod health;
 pub mod inbox;
 pub mod keys;

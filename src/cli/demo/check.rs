@@ -1,0 +1,71 @@
+//! Holds what Redis and the simulated Omni have against what should have happened.
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use super::parts::Parts;
+use super::script::Asked;
+use crate::model::Conversation;
+use crate::store::conversation::Stored;
+
+const STEPS: [&str; 3] = ["omni.prompt.accepted", "omni.job.submitted", "omni.answer"];
+
+/// Says in short what was right, or what was not.
+pub(super) async fn all(parts: &Parts, first: &Asked, second: &Asked) -> anyhow::Result<String> {
+    let conversation =
+        Conversation::from_full(&first.submitted.conversation).context("the conversation has no name")?;
+    ensure!(first.submitted.stream == second.submitted.stream, "the follow-up went to another stream");
+    let entries = parts.store.entries(&conversation, "0", 100).await?;
+    for asked in [first, second] {
+        ensure!(asked.seen == STEPS, "a reader saw {} for prompt {}", asked.seen.join(", "), asked.submitted.prompt_id);
+    }
+    stream(&entries, [first, second])?;
+    follow_up(first, second)?;
+    requests(parts)?;
+    Ok(format!(
+        "{} entries of 2 answered prompts, {} requests to Omni",
+        entries.len(),
+        parts.simulator.requests().len()
+    ))
+}
+
+/// The stream holds three entries for each prompt, in order, and nothing else.
+fn stream(entries: &[Stored], asked: [&Asked; 2]) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let event: Value = serde_json::from_str(entry.event.get())?;
+        found.push(format!("{} of {}", entry.kind, event["data"]["promptId"].as_str().unwrap_or("nobody")));
+    }
+    let expected: Vec<String> =
+        asked.iter().flat_map(|asked| STEPS.map(|step| format!("{step} of {}", asked.submitted.prompt_id))).collect();
+    ensure!(
+        found == expected,
+        "the stream should hold\n  {}\nand holds\n  {}",
+        expected.join("\n  "),
+        found.join("\n  ")
+    );
+    Ok(())
+}
+
+/// Omni went on with the conversation it had begun, and its answer says so.
+fn follow_up(first: &Asked, second: &Asked) -> anyhow::Result<()> {
+    let [before, after] = [first, second].map(|asked| &asked.data["conversationId"]);
+    ensure!(before.is_string() && before == after, "the follow-up went to another conversation of Omni's");
+    let message = second.data["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("last question"), "the follow-up's answer does not refer to the first question");
+    Ok(())
+}
+
+/// A create and a result for each prompt, no more.
+fn requests(parts: &Parts) -> anyhow::Result<()> {
+    let requests = parts.simulator.requests();
+    let creates = requests.iter().filter(|request| request.method == "POST" && request.path.ends_with("/jobs")).count();
+    let results =
+        requests.iter().filter(|request| request.method == "GET" && request.path.ends_with("/result")).count();
+    if (creates, results, requests.len()) != (2, 2, 4) {
+        let lines: Vec<String> =
+            requests.iter().map(|request| format!("\n  {} {}", request.method, request.path)).collect();
+        bail!("expected a create and a result for each prompt, and Omni got{}", lines.concat());
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Tables: of our own, and CSV as Omni sends it.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// Rows under a header, as wide as the terminal allows.
+pub(in crate::cli) fn table(header: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// The table of a CSV text; the text itself where it is none, such as one that Omni cut and marked with `# …` lines.
+pub(super) fn csv(text: &str) -> String {
+    match parse(text).as_slice() {
+        [header, rows @ ..] if !text.lines().any(|line| line.starts_with('#')) => table(header, rows),
+        _ => text.to_owned(),
+    }
+}
+
+/// By RFC 4180, with either line end. Empty where a quote is not closed.
+fn parse(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut field) = (Vec::new(), Vec::new(), String::new());
+    let mut quoted = false;
+    let mut characters = text.trim_end().chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut field)),
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut field));
+                rows.push(std::mem::take(&mut row));
+            }
+            '\r' if !quoted && characters.peek() == Some(&'\n') => {}
+            c => field.push(c),
+        }
+    }
+    if quoted || text.trim_end().is_empty() {
+        return Vec::new();
+    }
+    row.push(field);
+    rows.push(row);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hold_commas_lines_and_quotes() {
+        let rows = parse("Region,Revenue\r\nEurope,\"1,234.5\"\n\"a \"\"b\"\"\nc\",\n");
+        assert_eq!(rows, [["Region", "Revenue"], ["Europe", "1,234.5"], ["a \"b\"\nc", ""]]);
+        assert!(parse("a,\"b").is_empty());
+        assert!(parse(" \n").is_empty());
+    }
+
+    #[test]
+    fn what_omni_cut_is_shown_as_it_stands() {
+        let cut = "a,b\n# FIRST 1 ROWS:\n1,2\n# LAST 1 ROWS:\n3,4";
+        assert_eq!(csv(cut), cut);
+        assert!(csv("a,b\n1,2").contains("│ 1"), "{}", csv("a,b\n1,2"));
+    }
+}

@@ -1,0 +1,77 @@
+//! `webhook send`: a signed event, as Omni would post it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use reqwest::redirect::Policy;
+use reqwest::{Client, header};
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use super::super::{runtime, show};
+use super::given::{self, Secret};
+use crate::omni::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
+use crate::runtime::Clock;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Posts a signed event to a receiver and prints what it answers; 1 unless that is a success
+#[derive(Args)]
+pub(super) struct Send {
+    /// The receiver: /webhooks/omni of a relay
+    url: Url,
+    /// The body to send as it is; - is stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "job_id")]
+    body: Option<PathBuf>,
+    /// Say that this job has ended; else the event is one of our own, which a relay notes and passes over
+    #[arg(long, value_name = "UUID")]
+    job_id: Option<Uuid>,
+    /// How the job has ended
+    #[arg(long, value_name = "STATE", default_value = "COMPLETE", requires = "job_id")]
+    state: String,
+    #[command(flatten)]
+    secret: Secret,
+}
+
+impl Send {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        runtime::block_on(1, self.send())
+    }
+
+    async fn send(self) -> anyhow::Result<ExitCode> {
+        let secret = self.secret.read()?;
+        let now = Clock::system().now();
+        let body = match &self.body {
+            Some(file) => given::body(file)?,
+            None => self.event(&now.to_string()),
+        };
+        let timestamp = now.as_second().to_string();
+        let signature = sign(&secret, &timestamp, &body);
+        let request = Client::builder()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .build()?
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(SIGNATURE_HEADER, signature)
+            .header(TIMESTAMP_HEADER, timestamp)
+            .body(body);
+        let response = request.send().await.with_context(|| format!("failed to reach {}", self.url))?;
+        let status = response.status();
+        show::print(&status.to_string())?;
+        Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn event(&self, now: &str) -> Vec<u8> {
+        let event_id = format!("evt_{}", Uuid::new_v4().simple());
+        let event = match self.job_id {
+            Some(job_id) => json!({"event_id": event_id, "jobId": job_id, "status": self.state, "completed_at": now}),
+            None => json!({"event_id": event_id, "event": "relay.test"}),
+        };
+        event.to_string().into_bytes()
+    }
+}

@@ -1,0 +1,12 @@
+//! The command line as people and scripts use it: real processes, their output, their exit codes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod completions;
+mod config;
+mod demo;
+mod help;
+mod serve;
+mod session;
+mod simulate;
+mod webhook;
