@@ -35,16 +35,30 @@ impl Events {
     /// The next frame with data; `None` once the connection ended cleanly.
     pub(super) async fn next(&mut self) -> Option<Frame> {
         loop {
-            while let Some((block, rest)) = self.received.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.received = rest;
-                if let Some(frame) = self.read(&block) {
-                    return Some(frame);
-                }
+            if let Some(frame) = self.step().await? {
+                return Some(frame);
             }
+        }
+    }
+
+    /// The next frame, which may be without data.
+    async fn step(&mut self) -> Option<Option<Frame>> {
+        while !self.received.contains("\n\n") {
             let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event in time").unwrap()?;
             self.received.push_str(std::str::from_utf8(&chunk).unwrap());
         }
+        let (block, rest) = self.received.split_once("\n\n").unwrap();
+        let (block, rest) = (block.to_owned(), rest.to_owned());
+        self.received = rest;
+        Some(self.read(&block))
+    }
+
+    /// Where a browser would go on, as soon as the server told it.
+    pub(super) async fn position(&mut self) -> String {
+        while self.last_id.is_empty() {
+            assert_eq!(self.step().await, Some(None), "no event before the position");
+        }
+        self.last_id.clone()
     }
 
     pub(super) async fn take(&mut self, count: usize) -> Vec<Frame> {
