@@ -6,6 +6,7 @@ mod fixture;
 mod http;
 mod omni_client;
 mod openapi;
+mod recorded;
 mod redis;
 mod simulator;
 mod story;

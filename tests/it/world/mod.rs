@@ -34,7 +34,6 @@ pub(crate) struct World {
     relay: Option<Lifecycle>,
 }
 
-
 /// A prompt that was accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -49,7 +48,10 @@ impl World {
 
     pub(crate) async fn with(setting: Setting) -> Self {
         let (redis_url, namespace) = match &setting.redis {
-            Some(url) => (url.clone(), format!("test-{}", uuid::Uuid::new_v4().simple())),
+            Some(url) => {
+                let fresh = || format!("test-{}", uuid::Uuid::new_v4().simple());
+                (url.clone(), setting.namespace.clone().unwrap_or_else(fresh))
+            }
             None => {
                 let redis = TestRedis::start().await;
                 (redis.url().to_owned(), redis.namespace().to_owned())
