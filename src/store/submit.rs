@@ -94,10 +94,12 @@ impl Store {
         }
     }
 
-    /// `sending → queued`: only where it is certain that Omni took nothing.
-    pub async fn unsend(&self, id: PromptId, now: u64) -> Result<(), StoreError> {
-        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id.to_string())]);
-        call.arg(now);
+    /// `sending → queued`: only where it is certain that Omni took nothing. The delivery stays the caller's; where it is
+    /// not any more (claimed and ended meanwhile by somebody who found `sending`), the prompt is queued again.
+    pub async fn unsend(&self, delivery: &Delivery, id: PromptId, now: u64) -> Result<(), StoreError> {
+        let id = id.to_string();
+        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id), &self.keys.prompts]);
+        call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(&id);
         self.reply::<i64>(&call).await.map(|_| ())
     }
 
@@ -106,8 +108,7 @@ impl Store {
         let keys = &self.keys;
         let id = record.id.to_string();
         let (slot, alias) = (keys.slot(&record.conversation), keys.alias(job.conversation_id));
-        let mut call =
-            with_keys(&SENT, &[&keys.prompt(&id), &keys.job(job.job_id), &slot, &alias, &keys.deadlines]);
+        let mut call = with_keys(&SENT, &[&keys.prompt(&id), &keys.job(job.job_id), &slot, &alias, &keys.deadlines]);
         call.arg(&id).arg(job.job_id).arg(job.conversation_id).arg(job.chat_url.unwrap_or_default());
         call.arg(now).arg(next_check).arg(Phase::Submitted.sources()).arg(record.conversation.as_str());
         call.arg(millis(self.policy.retention * 2));
@@ -133,5 +134,6 @@ impl Store {
 
 /// A finding as the inbox holds it.
 pub(super) fn inbox_entry(finding: Finding) -> Result<String, StoreError> {
-    serde_json::to_string(&Envelope::new(Event::Finding(finding))).map_err(|_| StoreError::Corrupt { what: "a finding" })
+    serde_json::to_string(&Envelope::new(Event::Finding(finding)))
+        .map_err(|_| StoreError::Corrupt { what: "a finding" })
 }
