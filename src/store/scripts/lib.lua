@@ -17,7 +17,8 @@ local function lists(words, word)
 end
 
 -- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while that is short and
--- nobody waits for a turn. A tenant that joins starts at the turn that is next, so it neither overtakes nor falls behind.
+-- nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
+-- before others by its name, and again whenever it leaves and joins.
 local function enqueue(prompts, turns, ready, tenant, id, window)
   if redis.call('ZCARD', turns) == 0 and redis.call('XLEN', prompts) < tonumber(window) then
     redis.call('XADD', prompts, '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}')
@@ -26,7 +27,7 @@ local function enqueue(prompts, turns, ready, tenant, id, window)
   redis.call('RPUSH', ready, id)
   if not redis.call('ZSCORE', turns, tenant) then
     local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-    redis.call('ZADD', turns, first[2] or '0', tenant)
+    redis.call('ZADD', turns, string.format('%.17g', tonumber(first[2] or '0') + 0.0001), tenant)
   end
 end
 
