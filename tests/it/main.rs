@@ -6,3 +6,4 @@ mod omni_client;
 mod openapi;
 mod redis;
 mod simulator;
+mod store;
