@@ -131,6 +131,33 @@ async fn readers_of_the_conversation_wake_and_no_others() {
     drop(mine);
 }
 
+/// The subscription's end is told, and standing up again it wakes everybody: what came in between is not missed.
+#[tokio::test]
+async fn a_subscription_that_breaks_is_noticed() {
+    let server = crate::redis::TestRedis::private().await;
+    let redis = omni_relay::store::connection::Redis::new(&server.url()).unwrap();
+    let store = omni_relay::store::Store::new(redis, "relay", super::bed::policy());
+    let (wake, conversation) = (Wake::default(), named("c"));
+    let watch = wake.watch(&conversation);
+    let (id, limit) = (new_id(), Duration::from_secs(5));
+    let woken = watch.changed();
+    let breaks = async {
+        woken.await;
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("TYPE").arg("pubsub");
+        store.redis().query::<usize>(&kill).await.unwrap()
+    };
+    let (ended, killed) = timeout(limit, async { tokio::join!(wake.listen(&store), breaks) }).await.expect("it ends");
+    assert!(ended.unwrap_err().passes() && killed == 1);
+    store.publish(id, &entry(id, "c", EntryType::Accepted), None).await.unwrap();
+    let before = Instant::now();
+    tokio::select! {
+        _ = wake.listen(&store) => panic!("it does not stand again"),
+        () = watch.changed() => {}
+    }
+    assert!(before.elapsed() < Duration::from_secs(3), "woken by the clock and not by the subscription");
+}
+
 /// A wake-up that got lost costs a reader some seconds, no more.
 #[tokio::test]
 async fn a_lost_wake_up_delays_and_does_not_lose() {

@@ -70,6 +70,20 @@ async fn claims_come_in_order_and_skip_what_was_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_claimed_together_comes_in_order() {
+    let bed = Bed::new().await;
+    let mut first = bed.consumer(Stream::Prompts, "first").await;
+    let second = bed.consumer(Stream::Prompts, "second").await;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        ids.push(bed.accept(&format!("c-{n}")).await);
+    }
+    assert_eq!(first.read(20, BLOCK).await.unwrap().len(), 12);
+    let claimed: Vec<_> = second.claim(20, Duration::ZERO).await.unwrap().iter().map(prompt_of).collect();
+    assert_eq!(claimed, ids);
+}
+
+#[tokio::test]
 async fn a_lost_group_is_made_again_and_skips_nothing() {
     let bed = Bed::new().await;
     let mut submit = bed.consumer(Stream::Prompts, "s").await;
