@@ -9,5 +9,6 @@ mod openapi;
 mod recorded;
 mod redis;
 mod simulator;
+mod store;
 mod story;
 mod world;

@@ -1,0 +1,15 @@
+//! The store on a real Redis: each test tells what a move promises.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod accept;
+mod bed;
+mod bury;
+mod connection;
+mod due;
+mod publish;
+mod receive;
+mod settle;
+mod streams;
+mod submit;
+mod turns;
