@@ -9,4 +9,5 @@ mod help;
 mod serve;
 mod session;
 mod simulate;
+mod tail;
 mod webhook;
