@@ -5,9 +5,9 @@
 mod completions;
 mod config;
 mod demo;
+mod embedded;
 mod help;
 mod serve;
 mod session;
 mod simulate;
-mod tail;
 mod webhook;

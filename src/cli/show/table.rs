@@ -2,11 +2,16 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+/// A terminal that says it is narrower does not know its width.
+const NARROWEST: u16 = 40;
+
 /// Rows under a header, as wide as the terminal allows, numbers to the right.
 pub(in crate::cli) fn table(header: &[String], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header);
+    if table.width().is_some_and(|width| width >= NARROWEST) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     for row in rows {
         table.add_row(row);
     }

@@ -12,7 +12,7 @@ fn tail_shows_history_and_what_comes() {
     let session = Session::new();
     let mut simulator = session.start(&["simulate", "--listen", "127.0.0.1:0", "--duration", "10ms"], []);
     let omni = simulator.line("simulated Omni on ").replace("simulated Omni on ", "");
-    let socket = format!("unix://{}/.local/state/omni-relay/redis/redis.sock", session.home.path().display());
+    let socket = socket(&session);
     let (relay, url) = serve(&session, &omni);
     let env = |command: &str| {
         let mut command = session.command(&command.split_whitespace().collect::<Vec<_>>());
@@ -74,6 +74,17 @@ fn only_a_signed_event_is_taken() {
     stop(relay);
 }
 
+#[test]
+fn a_relay_does_not_outlive_its_redis() {
+    let session = Session::new();
+    let (mut relay, _) = serve(&session, "http://127.0.0.1:1");
+    let mut redis = redis::Client::open(socket(&session)).unwrap();
+    // Answered by nothing but the end of the connection.
+    let _closed = redis::cmd("SHUTDOWN").query::<()>(&mut redis);
+    assert_eq!(relay.end().0, Some(1), "{}", relay.said());
+    assert!(relay.said().contains("the embedded redis ended"), "{}", relay.said());
+}
+
 /// A relay that is ready, and where it answers.
 fn serve(session: &Session, omni: &str) -> (Running, String) {
     // Omni is told the address before the relay has it.
@@ -94,6 +105,10 @@ fn serve(session: &Session, omni: &str) -> (Running, String) {
     );
     relay.line("\"listening\"");
     (relay, url)
+}
+
+fn socket(session: &Session) -> String {
+    format!("unix://{}/.local/state/omni-relay/redis/redis.sock", session.home.path().display())
 }
 
 fn stop(mut relay: Running) {
