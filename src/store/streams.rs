@@ -119,7 +119,7 @@ impl Consumer {
         }
     }
 
-    /// Takes or renews the right to be the only reader; for streams whose order matters.
+    /// Takes or renews the right to be the only reader, for streams whose order matters; a life of zero gives it back.
     pub async fn lease(&self, life: Duration) -> Result<bool, StoreError> {
         let mut call = with_keys(&LEASE, &[&self.store.keys.intake_lease]);
         call.arg(self.name()).arg(millis(life));

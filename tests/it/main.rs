@@ -1,4 +1,5 @@
 //! The integration tests, one binary: real Redis, the simulator over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod crash;
 mod embedded;

@@ -107,7 +107,8 @@ async fn record() {
     let mut lines = String::new();
     for conversation in ["answered", "failed", "dead"] {
         for entry in world.entries(conversation).await {
-            lines += &format!("{entry}\n");
+            lines.push_str(&entry.to_string());
+            lines.push('\n');
         }
     }
     let prompt = |asked: &Asked| json!({"id": asked.id, "conversation": asked.conversation});
@@ -117,7 +118,8 @@ async fn record() {
     std::fs::create_dir_all(folder()).unwrap();
     std::fs::write(folder().join("entries.ndjson"), lines).unwrap();
     std::fs::write(folder().join("prompts.json"), format!("{prompts:#}\n")).unwrap();
-    // Without expiry: a recording must not fade.
+    // A recording must not fade; only the lease of the relay that made it is nobody's any more.
+    let _: i64 = world.redis(redis::cmd("DEL").arg(format!("{{{NAMESPACE}}}:intake:lease"))).await;
     for key in world.redis::<Vec<String>>(redis::cmd("KEYS").arg("*")).await {
         let _: i64 = world.redis(redis::cmd("PERSIST").arg(key)).await;
     }
