@@ -34,13 +34,13 @@ end
 -- The prompt that is next in a conversation when `id` lets go of it: '' for none, false when `id` does not hold it.
 local function successor(slot, waiting, id)
   if redis.call('HGET', slot, 'active') ~= id then return false end
-  return redis.call('LINDEX', waiting, -1) or ''
+  return redis.call('LINDEX', waiting, 0) or ''
 end
 
 -- Drops an heir whose record is lost: nobody can ask for it or answer it any more.
 local function ghost(waiting, heir, heir_record)
   if not heir or heir == '' or redis.call('EXISTS', heir_record) == 1 then return false end
-  redis.call('RPOP', waiting)
+  redis.call('LPOP', waiting)
   return true
 end
 
@@ -62,7 +62,7 @@ local function release(slot, waiting, heir, heir_record, now, prompts, turns, re
     redis.call('HDEL', slot, 'active')
     return
   end
-  redis.call('RPOP', waiting)
+  redis.call('LPOP', waiting)
   redis.call('HSET', slot, 'active', heir)
   if redis.call('HGET', heir_record, 'phase') ~= 'waiting' then return end
   redis.call('HSET', heir_record, 'phase', 'queued', 'at:queued', now)

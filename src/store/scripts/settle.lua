@@ -5,7 +5,7 @@
 --      10 retention, ms 11 life of a free slot, ms 12 longest answers 13 oldest answer, ms 14 published entry
 --      15 wake channel 16 conversation 17 conversationId or '' 18.. fields for answers
 -- {'settled'} {'already'} {'lost'} {'again', heir or '', conversationId or ''}: what is to be passed
-
+if not held(KEYS[5], ARGV[2], ARGV[3]) then return {'lost'} end
 local phase = redis.call('HGET', KEYS[1], 'phase')
 if phase and not lists(ARGV[5], phase) then
   finished(KEYS[5], ARGV[2])

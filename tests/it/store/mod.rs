@@ -10,6 +10,7 @@ mod due;
 mod publish;
 mod receive;
 mod settle;
+mod storm;
 mod streams;
 mod submit;
 mod turns;
