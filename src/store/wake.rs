@@ -66,7 +66,7 @@ impl Wake {
 }
 
 impl Watch {
-    /// A future that ends with the next change after this call, or after [`LOOK`]. Create it before looking, await it after.
+    /// A future that ends with the next change after this call, or after five seconds. Create it before looking, await it after.
     pub fn changed(&self) -> impl Future<Output = ()> + Send + 'static {
         let notified = self.notify.clone().notified_owned();
         async move {
