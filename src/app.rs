@@ -17,8 +17,11 @@ use crate::model::prompt::Defaults;
 use crate::omni::signature::Verifier;
 use crate::omni::{ApiKey, Omni, OmniOptions, WebhookVerifier};
 use crate::pipeline::intake::Tenants;
+use crate::pipeline::reconcile::{self, Pace, Tuning};
 use crate::pipeline::submit::WebhookTarget;
-use crate::pipeline::{Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Submitter, Worker, due};
+use crate::pipeline::{
+    Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter, Worker, due,
+};
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
 use crate::store::connection::Redis;
 use crate::store::wake::Wake;
@@ -41,12 +44,15 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The short waits for a result that is not there yet: how many, how long.
     pub patience: (u32, Duration),
+    /// When quiet prompts are looked at.
+    pub tuning: Tuning,
 }
 
 impl Parts {
     /// As `serve` runs.
     pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
-        Self { clock: Clock::system(), lifecycle, metrics, patience: (8, Duration::from_secs(1)) }
+        let patience = (8, Duration::from_secs(1));
+        Self { clock: Clock::system(), lifecycle, metrics, patience, tuning: Tuning::default() }
     }
 }
 
@@ -71,6 +77,7 @@ impl App {
             window: SUBMIT_HANDLERS,
         };
         let store = Store::new(redis, &config.namespace, policy);
+        let pace = pace(config, parts.tuning);
         let readiness = Readiness::new();
         let wake = Wake::default();
         let intake = Intake::new(
@@ -82,7 +89,7 @@ impl App {
                 names_tenant: false,
             },
             config.omni.adopt_conversations,
-            config.reconcile.after,
+            pace.first_check(),
         );
         let services = Services {
             store: store.clone(),
@@ -101,12 +108,12 @@ impl App {
         let stop = parts.lifecycle.stop_handle();
         parts.lifecycle.spawn("health", health::run(store.clone(), handle, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
-        stages(config, &parts, &store, intake)?;
+        stages(config, &parts, &store, pace, intake)?;
         Ok(Self { address, admin_address, store })
     }
 }
 
-fn stages(config: &Config, parts: &Parts, store: &Store, intake: Intake) -> anyhow::Result<()> {
+fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Intake) -> anyhow::Result<()> {
     let options = OmniOptions {
         base_url: config.omni.base_url.clone(),
         timeout: OMNI_TIMEOUT,
@@ -130,9 +137,18 @@ fn stages(config: &Config, parts: &Parts, store: &Store, intake: Intake) -> anyh
         directory: Directory::new(omni.clone()),
         clock: parts.clock.clone(),
         webhook: webhook.map(|(url, secret)| WebhookTarget { url: url.to_string(), secret: secret.clone() }),
-        check_after: config.reconcile.after,
+        pace,
         weight: weights(&config.callers),
     };
+    let reconciler = Reconciler {
+        store: store.clone(),
+        omni: omni.clone(),
+        keys: keys.clone(),
+        directory: Directory::new(omni.clone()),
+        clock: parts.clock.clone(),
+        pace,
+    };
+    parts.lifecycle.spawn("reconcile", reconcile::run(reconciler, parts.lifecycle.stop_handle()));
     let process = Process {
         store: store.clone(),
         omni,
@@ -155,6 +171,12 @@ fn stages(config: &Config, parts: &Parts, store: &Store, intake: Intake) -> anyh
     let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
     lifecycle.spawn("process", process.run());
     Ok(())
+}
+
+/// Without an address for webhooks no job has one: all are polled.
+fn pace(config: &Config, tuning: Tuning) -> Pace {
+    let after = config.webhook.public_url.as_ref().map(|_| config.reconcile.after);
+    Pace { after, deadline: config.jobs.deadline, max_wait: config.jobs.max_wait, tuning }
 }
 
 /// The public listener, and the admin one where it has an address of its own.

@@ -17,6 +17,8 @@ pub enum Reason {
     Poison,
     /// A pushed prompt that cannot be accepted.
     InvalidPrompt,
+    /// Nobody could find out whether Omni took the job.
+    SubmitOutcomeUnknown,
 }
 
 impl Reason {
@@ -27,6 +29,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Poison => "poison",
             Self::InvalidPrompt => "invalid_prompt",
+            Self::SubmitOutcomeUnknown => "submit_outcome_unknown",
         }
     }
 }

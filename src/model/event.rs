@@ -149,6 +149,13 @@ pub enum Verdict {
         /// The dead letter's reason.
         reason: String,
     },
+    /// Its job reached a final state and no webhook said so: the prompt ends as it would have with one.
+    Found {
+        /// Which job.
+        job_id: Uuid,
+        /// Its final state.
+        state: JobState,
+    },
 }
 
 /// Messages may hold what Omni said, which is data.
@@ -158,6 +165,7 @@ impl fmt::Debug for Verdict {
             Self::Failed { .. } => "Failed",
             Self::Expired => "Expired",
             Self::Delayed { .. } => "Delayed",
+            Self::Found { .. } => "Found",
         })
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Operation {
     Result,
     Cancel,
     Users,
+    Conversations,
+    Conversation,
 }
 
 impl Operation {
@@ -25,6 +27,8 @@ impl Operation {
             Self::Result => "result",
             Self::Cancel => "cancel",
             Self::Users => "users",
+            Self::Conversations => "conversations",
+            Self::Conversation => "conversation",
         }
     }
 }
@@ -64,8 +68,15 @@ pub(super) fn status(operation: Operation, status: StatusCode, headers: &HeaderM
 mod tests {
     use super::*;
 
-    const ALL: [Operation; 5] =
-        [Operation::Create, Operation::Status, Operation::Result, Operation::Cancel, Operation::Users];
+    const ALL: [Operation; 7] = [
+        Operation::Create,
+        Operation::Status,
+        Operation::Result,
+        Operation::Cancel,
+        Operation::Users,
+        Operation::Conversations,
+        Operation::Conversation,
+    ];
 
     fn kind(operation: Operation, code: u16) -> &'static str {
         status(operation, StatusCode::from_u16(code).unwrap(), &HeaderMap::new(), b"").kind()
@@ -93,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_call() {
-        use Operation::{Cancel, Create, Result, Status, Users};
+        use Operation::{Cancel, Conversation, Create, Result, Status, Users};
         for (operation, code, expected) in [
             (Create, 404, "refused"),
             (Create, 409, "conflict"),
@@ -105,6 +116,7 @@ mod tests {
             (Result, 409, "not_ready"),
             (Result, 425, "not_ready"),
             (Users, 404, "refused"),
+            (Conversation, 404, "refused"),
         ] {
             assert_eq!(kind(operation, code), expected, "{operation:?} {code}");
         }
@@ -114,7 +126,7 @@ mod tests {
     fn only_a_create_can_be_in_doubt() {
         for code in [408, 425, 500, 502, 503, 504, 599] {
             assert_eq!(kind(Operation::Create, code), "unknown_outcome", "{code}");
-            for operation in [Operation::Status, Operation::Cancel, Operation::Users] {
+            for operation in ALL.into_iter().filter(|operation| !matches!(operation, Operation::Create)) {
                 assert_eq!(kind(operation, code), "server", "{operation:?} {code}");
             }
         }

@@ -1,5 +1,6 @@
 //! Readers for members that Omni may omit, null or give another type: anything unexpected is as if it were absent.
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -14,6 +15,11 @@ pub(super) fn read<T: DeserializeOwned>(member: Member<'_>) -> Option<T> {
 /// A member that is a string with something in it.
 pub(super) fn text(member: Member<'_>) -> Option<String> {
     read::<String>(member).filter(|text| !text.is_empty())
+}
+
+/// A time in RFC 3339, with or without a fraction of a second.
+pub(super) fn time(member: Member<'_>) -> Option<Timestamp> {
+    text(member)?.parse().ok()
 }
 
 /// A count that may be written as a number or as a string.
@@ -36,6 +42,14 @@ mod tests {
             assert_eq!(text(Some(&raw(json))), None, "{json}");
         }
         assert_eq!(text(None), None);
+    }
+
+    #[test]
+    fn times_come_with_and_without_milliseconds() {
+        let time = |json: &str| time(Some(&raw(json))).map(Timestamp::as_millisecond);
+        assert_eq!(time(r#""2026-01-02T03:04:05.678Z""#), time(r#""2026-01-02T03:04:05Z""#).map(|ms| ms + 678));
+        assert_eq!(time(r#""yesterday""#), None);
+        assert_eq!(time("1767323045"), None);
     }
 
     #[test]

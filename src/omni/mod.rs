@@ -1,6 +1,6 @@
 //! The only speaker of Omni: its REST calls, one file per verb, and the webhooks it sends.
 //!
-//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs and finds embed users. Every failure is an
+//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds embed users and reads conversations. Every failure is an
 //! [`OmniError`] that says whether the request may be repeated.
 //! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
 
@@ -8,6 +8,8 @@ mod api_key;
 mod cancel;
 mod classify;
 mod client;
+mod conversation;
+mod conversations;
 mod create;
 mod detail;
 mod error;
@@ -22,6 +24,8 @@ mod webhook;
 
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use client::{Omni, OmniOptions, OmniSetupError};
+pub use conversation::Message;
+pub use conversations::{ConversationHead, ConversationPage};
 pub use create::{CreateJob, Created, WebhookRequest};
 pub use detail::Detail;
 pub use error::{Doubt, OmniError, TransportError};

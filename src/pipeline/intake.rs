@@ -103,13 +103,15 @@ impl Intake {
         let id = PromptId::new(self.clock.now());
         let conversation = self.conversation(tenant, body, id).await?;
         let now = self.clock.now_ms();
+        let own = body.prompt.deadline_seconds.map_or(Duration::MAX, Duration::from_secs);
+        let first_check = self.first_check.min(own);
         let intake = crate::store::accept::Intake {
             id,
             conversation: &conversation,
             body,
             traceparent: &trace.to_string(),
             now,
-            first_check: now + u64::try_from(self.first_check.as_millis()).unwrap_or(u64::MAX),
+            first_check: now.saturating_add(u64::try_from(first_check.as_millis()).unwrap_or(u64::MAX)),
         };
         match self.store.accept(&intake, from).await? {
             Accepted::New(phase) => {

@@ -1,6 +1,7 @@
 //! Floor 3: the stages. They never call each other: they hand over through the store.
 //!
-//! A prompt passes [`intake`], [`submit`], Omni, [`receive`] and [`process`]; what has to wait passes [`due`]. Each stage
+//! A prompt passes [`intake`], [`submit`], Omni, [`receive`] and [`process`]; what has to wait passes [`due`], what stays
+//! quiet [`reconcile`]. Each stage
 //! decides, and says so as a [`stage::Disposition`]; only the one loop in [`worker`] settles deliveries.
 
 mod answer;
@@ -12,6 +13,7 @@ pub mod intake;
 pub mod keyring;
 pub mod process;
 pub mod receive;
+pub mod reconcile;
 mod settle;
 pub mod stage;
 pub mod submit;
@@ -22,5 +24,6 @@ pub use intake::{Intake, IntakeError, IntakeStage};
 pub use keyring::KeyRing;
 pub use process::Process;
 pub use receive::Receiver;
+pub use reconcile::Reconciler;
 pub use submit::Submitter;
 pub use worker::{Limits, Worker};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use super::answer::answer;
 use super::decide::{Step, decide};
@@ -43,7 +44,13 @@ pub struct Process {
 const HOLD: Duration = Duration::from_millis(50);
 
 impl Process {
-    async fn webhook(&self, envelope: &Envelope<Event>, webhook: &Webhook) -> Result<Disposition, StoreError> {
+    /// A final state of a job, told or found; `since` is when it was told.
+    async fn webhook(
+        &self,
+        envelope: &Envelope<Event>,
+        webhook: &Webhook,
+        since: Option<u64>,
+    ) -> Result<Disposition, StoreError> {
         let job_id = webhook.job_id.to_string();
         let prompt_id = match webhook.prompt_id {
             Some(id) => Some(id),
@@ -56,6 +63,9 @@ impl Process {
         let phase = record.as_ref().map_or(Phase::Submitted, |record| record.phase);
         let sending = record.as_ref().and_then(|record| record.at.get(&Phase::Sending)).copied().unwrap_or_default();
         let sending_for = Duration::from_millis(self.clock.now_ms().saturating_sub(sending));
+        // Cancelled by us, because its time was over: whoever tells of it first.
+        let expired =
+            record.as_ref().is_some_and(|record| record.expiring.is_some() && record.cancel_requested.is_none());
         let step = match decide(phase, &webhook.state, sending_for) {
             Step::Hold => return Ok(Disposition::Wait { pause: HOLD, cause: "create being recorded" }),
             Step::Ignore => return Ok(Disposition::Done),
@@ -74,13 +84,14 @@ impl Process {
             },
         };
         let end = match self.end(&mut subject, step, webhook).await {
+            Ok(end) if expired && end.kind == EntryType::Cancelled => End::plain(EntryType::Expired),
             Ok(end) => end,
             Err(Disposition::Wait { cause, pause }) => {
                 return Ok(Disposition::Wait { pause: pause.max(HOLD * (envelope.waits + 1)), cause });
             }
             Err(disposition) => return Ok(disposition),
         };
-        self.publish(&subject, end, Some(webhook.received_at)).await
+        self.publish(&subject, end, since).await
     }
 
     /// `false` when there is nothing to do: published before, or another job's prompt.
@@ -189,7 +200,7 @@ impl Process {
         Ok(status)
     }
 
-    async fn finding(&self, finding: &Finding) -> Result<Disposition, StoreError> {
+    async fn finding(&self, envelope: &Envelope<Event>, finding: &Finding) -> Result<Disposition, StoreError> {
         let record = self.store.record(finding.prompt_id).await?;
         let subject = match record {
             Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
@@ -197,6 +208,9 @@ impl Process {
             None => Subject::unknown(finding),
         };
         let end = match &finding.verdict {
+            Verdict::Found { job_id, state } => {
+                return self.webhook(envelope, &found(finding, *job_id, state.clone()), None).await;
+            }
             Verdict::Failed { code, message } => failed(code, message),
             Verdict::Expired => End::plain(EntryType::Expired),
             Verdict::Delayed { reason } => {
@@ -268,14 +282,28 @@ impl Process {
     }
 }
 
+/// What a webhook would have said.
+fn found(finding: &Finding, job_id: Uuid, state: JobState) -> Webhook {
+    Webhook {
+        event_id: None,
+        job_id,
+        state,
+        reason: None,
+        prompt_id: Some(finding.prompt_id),
+        conversation: Some(finding.conversation.clone()),
+        received_at: 0,
+        body: String::new(),
+    }
+}
+
 impl Stage for Process {
     type Work = Event;
     const STREAM: Stream = Stream::Inbox;
 
     async fn handle(&self, _: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
         match &envelope.work {
-            Event::Webhook(webhook) => self.webhook(envelope, webhook).await,
-            Event::Finding(finding) => self.finding(finding).await,
+            Event::Webhook(webhook) => self.webhook(envelope, webhook, Some(webhook.received_at)).await,
+            Event::Finding(finding) => self.finding(envelope, finding).await,
         }
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::directory::{Directory, NoUser};
 use super::keyring::KeyRing;
+use super::reconcile::Pace;
 use super::stage::{Disposition, Stage};
 use crate::model::dead_letter::Reason;
 use crate::model::entry::{About, Entry, EntryType};
@@ -45,8 +46,8 @@ pub struct Submitter {
     pub clock: Clock,
     /// Where to be called back; `None` to poll.
     pub webhook: Option<WebhookTarget>,
-    /// When to look at a job that stays quiet.
-    pub check_after: Duration,
+    /// When to look at what stays quiet.
+    pub pace: Pace,
     /// A tenant's weight.
     pub weight: Box<dyn Fn(&str) -> u32 + core::marker::Send + Sync>,
 }
@@ -74,7 +75,7 @@ impl Submitter {
             }
             Err(NoUser::Omni(error)) => return Ok(after(record, envelope, &error)),
         };
-        let (now, check) = self.now_and_check();
+        let (now, check) = self.now_and(self.pace.first_lookup());
         let conversation_id = match self.store.send(delivery, record, key.id(), now, check).await? {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
@@ -130,11 +131,15 @@ impl Submitter {
         let (job_id, conversation_id) = (created.job_id.to_string(), created.conversation_id.to_string());
         let job =
             Job { job_id: &job_id, conversation_id: &conversation_id, chat_url: created.omni_chat_url.as_deref() };
-        let (now, check) = self.now_and_check();
+        let (now, check) = self.now_and(self.pace.first_look());
         match self.store.sent(record, job, now, check).await? {
             Recorded::In(_) => info!(prompt.id = %record.id, job.id = job_id, "job created"),
             Recorded::Other(other) => {
                 error!(prompt.id = %record.id, job.id = job_id, other, "the prompt has another job already");
+                return Ok(Disposition::Done);
+            }
+            Recorded::Taken(other) => {
+                error!(prompt.id = %record.id, job.id = job_id, other, "the job belongs to another prompt already");
                 return Ok(Disposition::Done);
             }
             Recorded::Missing => {
@@ -157,9 +162,9 @@ impl Submitter {
         Ok(Disposition::Done)
     }
 
-    fn now_and_check(&self) -> (u64, u64) {
+    fn now_and(&self, pause: Duration) -> (u64, u64) {
         let now = self.clock.now_ms();
-        (now, now + u64::try_from(self.check_after.as_millis()).unwrap_or(u64::MAX))
+        (now, now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -200,7 +205,8 @@ impl Stage for Submitter {
     }
 }
 
-/// Somebody sent a create and did not live to record what came of it. It is not sent again: its webhook carries our id.
+/// Somebody sent a create and did not live to record what came of it. It is not sent again: its
+/// webhook carries our id, and it is looked up.
 fn outcome_unknown(record: &Record) -> Disposition {
     warn!(prompt.id = %record.id, "found while sending: the outcome of its create is unknown");
     Disposition::Done

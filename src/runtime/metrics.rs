@@ -36,6 +36,7 @@ pub const OMNI_REQUESTS: &str = "omni_relay_omni_requests_total";
 pub const OMNI_REQUEST_DURATION: &str = "omni_relay_omni_request_duration_seconds";
 pub const REDIS_UP: &str = "omni_relay_redis_up";
 pub const DEAD_LETTERS: &str = "omni_relay_dead_letters_total";
+pub const RECONCILED: &str = "omni_relay_reconciled_total";
 
 /// Every metric of this version.
 #[rustfmt::skip]
@@ -50,6 +51,7 @@ pub const METRICS: &[Metric] = &[
     Metric { name: OMNI_REQUEST_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["operation"], help: "how long a request to Omni took, body included" },
     Metric { name: REDIS_UP, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
     Metric { name: DEAD_LETTERS, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
+    Metric { name: RECONCILED, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },
 ];
 
 /// From a script in Redis to a long answer of Omni, in seconds.

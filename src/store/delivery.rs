@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::keys::Keys;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
-use crate::model::Envelope;
+use crate::model::{Envelope, Submit};
 
 static DONE: Move = script!("done");
 static RENEW: Move = script!("renew");
@@ -141,12 +141,17 @@ impl Store {
     ) -> Result<Settled, StoreError> {
         let entry = serde_json::to_string(envelope).map_err(|_| StoreError::Corrupt { what: "an envelope" })?;
         let keys = &self.keys;
+        // A prompt waits once, and is found there by its id: who expires or cancels it takes it out.
+        let submit: Option<Envelope<Submit>> =
+            (delivery.stream == Stream::Prompts).then(|| serde_json::from_str(&entry).ok()).flatten();
+        let member = submit.map_or_else(|| delivery.id.clone(), |submit| submit.work.prompt_id.to_string());
         let mut call = with_keys(&DEFER, &[delivery.stream.key(keys), &keys.due, &keys.due_entries]);
-        call.arg(&delivery.id)
-            .arg(delivery.consumer())
-            .arg(when)
-            .arg(format!("{}:{}", delivery.stream.stage(), delivery.id))
-            .arg(entry);
+        call.arg(&delivery.id).arg(delivery.consumer()).arg(when).arg(due_member(delivery.stream, &member)).arg(entry);
         Settled::from_words(&self.words(&call).await?)
     }
+}
+
+/// What names an entry in `due`: `submit:<promptId>`, otherwise `<stage>:<entry>`.
+pub(super) fn due_member(stream: Stream, id: &str) -> String {
+    format!("{}:{id}", stream.stage())
 }

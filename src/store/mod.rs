@@ -1,7 +1,7 @@
 //! Floor 2: the only speaker of Redis.
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
-//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`]. A [`delivery::Delivery`] is work that is
+//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`]. A [`delivery::Delivery`] is work that is
 //! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
 
 pub mod accept;
@@ -16,6 +16,7 @@ pub mod health;
 pub mod inbox;
 pub mod keys;
 pub mod publish;
+pub mod reconcile;
 pub mod record;
 mod script;
 pub mod settle;

@@ -136,8 +136,9 @@ impl Store {
         if let Some(conversation_id) = record.and_then(|record| record.conversation_id.as_ref()) {
             read.conversation_id.clone_from(conversation_id);
         }
+        let phases = Phase::Dead.sources();
         loop {
-            let words = self.try_bury(delivery, letter, record, finding, &read).await?;
+            let words = self.try_bury(Some(delivery), letter, record, finding, (&phases, &read)).await?;
             match Read::again(&words) {
                 Some(changed) => read = changed,
                 None => return Settled::from_words(&words),
@@ -145,13 +146,27 @@ impl Store {
         }
     }
 
+    /// Keeps a prompt nobody holds a delivery of, if it still is in the phase in which the record was read. Answers whether
+    /// it was.
+    pub async fn bury_seen(&self, letter: &DeadLetter, record: &Record, finding: &Finding) -> Result<bool, StoreError> {
+        let mut read = Read { conversation_id: record.conversation_id.clone().unwrap_or_default(), ..Read::default() };
+        let phases = format!(" {} ", record.phase);
+        loop {
+            let words = self.try_bury(None, letter, Some(record), Some(finding), (&phases, &read)).await?;
+            match Read::again(&words) {
+                Some(changed) => read = changed,
+                None => return Ok(words.first().is_some_and(|word| word == "buried")),
+            }
+        }
+    }
+
     async fn try_bury(
         &self,
-        delivery: &Delivery,
+        delivery: Option<&Delivery>,
         letter: &DeadLetter,
         record: Option<&Record>,
         finding: Option<&Finding>,
-        Read { heir, conversation_id }: &Read,
+        (phases, Read { heir, conversation_id }): (&str, &Read),
     ) -> Result<Vec<String>, StoreError> {
         let keys = &self.keys;
         let id = record.map(|record| record.id.to_string()).unwrap_or_default();
@@ -167,7 +182,7 @@ impl Store {
                 &slot,
                 &waiting,
                 &keys.deadlines,
-                delivery.stream().key(keys),
+                delivery.map_or(&keys.inbox, |delivery| delivery.stream().key(keys)),
                 &keys.inbox,
                 &keys.dead,
                 &keys.letter(&letter.id),
@@ -180,8 +195,9 @@ impl Store {
         );
         let finding = finding.cloned().map(inbox_entry).transpose()?.unwrap_or_default();
         let history = serde_json::to_string(&letter.history).unwrap_or_default();
-        call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(letter.at).arg(tenant.as_str()).arg(heir);
-        call.arg(self.policy.window).arg(finding).arg(&letter.id).arg(Phase::Dead.sources()).arg(history);
+        call.arg(&id).arg(delivery.map(Delivery::id).unwrap_or_default());
+        call.arg(delivery.map(Delivery::consumer).unwrap_or_default()).arg(letter.at).arg(tenant.as_str()).arg(heir);
+        call.arg(self.policy.window).arg(finding).arg(&letter.id).arg(phases).arg(history);
         call.arg(record.map(|record| record.conversation.as_str()).unwrap_or_default()).arg(conversation_id);
         for (name, value) in letter_fields(letter, tenant.as_str()) {
             call.arg(name).arg(value);

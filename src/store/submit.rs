@@ -44,6 +44,8 @@ pub enum Recorded {
     In(Phase),
     /// The prompt has another job already.
     Other(String),
+    /// The job belongs to another prompt.
+    Taken(String),
     /// There is no record.
     Missing,
 }
@@ -116,6 +118,7 @@ impl Store {
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["recorded", phase] => Ok(Recorded::In(phase.parse().map_err(|()| unexpected())?)),
             ["other", job_id] => Ok(Recorded::Other((*job_id).to_owned())),
+            ["taken", prompt_id] => Ok(Recorded::Taken((*prompt_id).to_owned())),
             ["missing"] => Ok(Recorded::Missing),
             _ => Err(unexpected()),
         }

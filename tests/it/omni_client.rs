@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod conversations;
 mod outages;
 mod refusals;
 mod requests;
@@ -109,6 +110,11 @@ impl Seen {
         } else {
             openapi::check_request(&self.method, &self.path, &self.json());
         }
+        self.takes_declared_parameters();
+    }
+
+    /// Numbers stand in a query as text.
+    fn takes_declared_parameters(&self) {
         let document: Value = serde_yaml_ng::from_str(include_str!("../data/omni/openapi.yaml")).unwrap();
         let operation = &document["paths"][self.template()][self.method.to_lowercase()];
         let declared = operation["parameters"].as_array().unwrap();
@@ -116,12 +122,14 @@ impl Seen {
             let parameter = declared.iter().find(|one| one["in"] == "query" && one["name"] == **name);
             let schema = &parameter.unwrap_or_else(|| panic!("{name} is not declared"))["schema"];
             let validator = jsonschema::options().should_validate_formats(true).build(schema).unwrap();
-            assert!(validator.is_valid(&json!(value)), "{name}={value}");
+            let number = value.parse::<u64>().ok().filter(|_| schema["type"] == "integer");
+            let value = number.map_or_else(|| json!(value), |number| json!(number));
+            assert!(validator.is_valid(&value), "{name}={value}");
         }
     }
 
     fn template(&self) -> String {
-        self.path.replace(&JOB.to_string(), "{jobId}")
+        self.path.replace(&JOB.to_string(), "{jobId}").replace(&CONVERSATION.to_string(), "{conversationId}")
     }
 
     fn param(&self, name: &str) -> Option<&str> {
@@ -182,11 +190,13 @@ async fn call(omni: &Omni, operation: &str) -> Result<(), OmniError> {
         "result" => omni.result(&key(), JOB).await.map(drop),
         "cancel" => omni.cancel(&key(), JOB).await.map(drop),
         "users" => omni.find_user(&key(), "user-123").await.map(drop),
+        "conversations" => omni.conversations(&key(), None, None).await.map(drop),
+        "conversation" => omni.conversation(&key(), CONVERSATION).await.map(drop),
         other => unreachable!("{other}"),
     }
 }
 
-const OPERATIONS: [&str; 5] = ["create", "status", "result", "cancel", "users"];
+const OPERATIONS: [&str; 7] = ["create", "status", "result", "cancel", "users", "conversations", "conversation"];
 
 /// Nothing of a request or an answer is in what an error shows of itself.
 fn assert_discreet(error: &OmniError) {

@@ -1,12 +1,14 @@
 -- bury: what cannot be done is kept, the conversation is freed, the readers are told; together.
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream 6 inbox 7 dead 8 letter 9 prompts 10 turns 11 ready 12 record of the heir
 --      13 alias
--- ARGV 1 promptId or '' 2 entry 3 consumer 4 now 5 tenant 6 heir or '' 7 window 8 finding or '' 9 letter's id
+-- ARGV 1 promptId or '' 2 entry, '' where no delivery is held 3 consumer 4 now 5 tenant 6 heir or '' 7 window 8 finding or '' 9 letter's id
 --      10 phases that may die 11 history (a JSON array a death) 12 conversation 13 conversationId or ''
 --      14.. fields of the letter
 -- {'buried'} {'already'} {'lost'} {'again', heir or '', conversationId or ''}: what is to be passed
-if not held(KEYS[5], ARGV[2], ARGV[3]) then return {'lost'} end
+local delivery = ARGV[2] ~= ''
+if delivery and not held(KEYS[5], ARGV[2], ARGV[3]) then return {'lost'} end
 local phase = ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'phase')
+if not delivery and not (phase and lists(ARGV[10], phase)) then return {'already'} end
 if phase and phase ~= 'dead' and not lists(ARGV[10], phase) then
   finished(KEYS[5], ARGV[2])
   return {'already'}
@@ -35,5 +37,5 @@ if phase then
   if bound ~= '' then bind(KEYS[13], KEYS[2], ARGV[12]) end
 end
 if ARGV[8] ~= '' then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
-finished(KEYS[5], ARGV[2])
+if delivery then finished(KEYS[5], ARGV[2]) end
 return {'buried'}

@@ -1,4 +1,4 @@
--- promote: what is due goes back to its stage. A member is `<stage>:<entry>`.
+-- promote: what is due goes back to its stage. A member is `<stage>:<entry>`, or `submit:<promptId>`.
 -- KEYS 1 due 2 entries of due 3 prompts 4 inbox
 -- ARGV 1 now 2 how many at most
 -- {how many moved, when the next one is due or ''}

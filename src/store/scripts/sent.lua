@@ -2,10 +2,12 @@
 -- KEYS 1 record 2 job 3 slot 4 alias 5 deadlines
 -- ARGV 1 promptId 2 jobId 3 conversationId 4 chat url or '' 5 now 6 next check 7 phases that become submitted
 --      8 conversation 9 life of job, ms
--- {'recorded', phase} {'other', jobId} {'missing'}
+-- {'recorded', phase} {'other', jobId} {'taken', promptId} {'missing'}
 local known = redis.call('HMGET', KEYS[1], 'phase', 'jobId')
 if not known[1] then return {'missing'} end
 if known[2] and known[2] ~= ARGV[2] then return {'other', known[2]} end
+local owner = redis.call('GET', KEYS[2])
+if owner and owner ~= ARGV[1] then return {'taken', owner} end
 redis.call('HSET', KEYS[1], 'jobId', ARGV[2], 'conversationId', ARGV[3])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'omniChatUrl', ARGV[4]) end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[9])

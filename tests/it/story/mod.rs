@@ -4,3 +4,4 @@ mod answers;
 mod conversations;
 mod faults;
 mod intake;
+mod reconcile;

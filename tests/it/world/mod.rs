@@ -80,23 +80,31 @@ impl World {
     /// Starts the relay (again); on the same port, so that webhooks find it.
     pub(crate) async fn start(&mut self) {
         assert!(self.relay.is_none(), "the relay runs already");
+        let port = self.url.rsplit_once(':').map(|(_, port)| port.parse().unwrap());
+        let (url, relay) = self.relay(port).await;
+        self.url = url;
+        self.relay = Some(relay);
+    }
+
+    /// Starts another replica, on a port of its own. Whoever asked for it stops it.
+    pub(crate) async fn replica(&self) -> Lifecycle {
+        self.relay(None).await.1
+    }
+
+    async fn relay(&self, port: Option<u16>) -> (String, Lifecycle) {
         for _ in 0..20 {
-            let port = match self.url.rsplit_once(':') {
-                Some((_, port)) => port.parse().unwrap(),
-                None => free_port(),
-            };
+            let port = port.unwrap_or_else(free_port);
             let lifecycle = Lifecycle::new();
             let sources = sources(&self.redis_url, &self.namespace, port, &self.sim.url());
             let config = Config::load((self.setting.adjust)(sources)).expect("a configuration").config;
             let parts = Parts {
                 clock: self.clock.clone(),
                 patience: (8, Duration::from_millis(20)),
+                tuning: self.setting.tuning,
                 ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
             };
             if App::start(&config, parts).await.is_ok() {
-                self.url = format!("http://127.0.0.1:{port}");
-                self.relay = Some(lifecycle);
-                return;
+                return (format!("http://127.0.0.1:{port}"), lifecycle);
             }
         }
         panic!("the relay did not start");

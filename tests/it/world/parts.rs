@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use omni_relay::config::Sources;
+use omni_relay::pipeline::reconcile::Tuning;
 
 pub(crate) const MODEL: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const SECRET: &str = "whsec-of-the-tests";
@@ -15,13 +16,21 @@ pub(crate) struct Setting {
     pub(crate) namespace: Option<String>,
     /// Omni's budget; 0: none.
     pub(crate) requests_per_minute: u32,
+    /// When quiet prompts are looked at.
+    pub(crate) tuning: Tuning,
     /// Changes the configuration.
     pub(crate) adjust: Box<dyn Fn(Sources) -> Sources + Send + Sync>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { redis: None, namespace: None, requests_per_minute: 0, adjust: Box::new(|sources| sources) }
+        Self {
+            redis: None,
+            namespace: None,
+            requests_per_minute: 0,
+            tuning: Tuning::default(),
+            adjust: Box::new(|sources| sources),
+        }
     }
 }
 

@@ -1,0 +1,111 @@
+//! Looks in Omni's conversations for the job that a create of unknown outcome may have left behind.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::pace::since;
+use super::run::Reconciler;
+use super::sighting::Sighting;
+use crate::model::Prompt;
+use crate::omni::{ApiKey, ConversationHead, OmniError};
+use crate::pipeline::directory::NoUser;
+use crate::store::StoreError;
+use crate::store::record::Record;
+
+/// Pages of a list that are turned.
+const MOST_PAGES: usize = 5;
+/// Conversations that are read.
+const MOST_READ: usize = 10;
+
+/// A job that nobody owns and that may be the prompt's.
+pub(super) struct Orphan {
+    pub(super) job_id: Uuid,
+    pub(super) conversation_id: Uuid,
+    pub(super) chat_url: Option<String>,
+}
+
+/// What a look-up found.
+pub(super) enum Seen {
+    /// Exactly one: the prompt's.
+    One(Orphan),
+    /// None so far.
+    None,
+    /// More than one, or more than can be read: nobody can tell.
+    Unclear,
+}
+
+/// Why a look-up did not come to an end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookupError {
+    #[error(transparent)]
+    Omni(#[from] OmniError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Reconciler {
+    pub(super) async fn look_up(&self, record: &Record, prompt: &Prompt) -> Result<Seen, LookupError> {
+        let sent = i64::try_from(since(record)).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let sighting = Sighting { text: &prompt.prompt, sent: sent.unwrap_or(Timestamp::MAX) };
+        let key = self.key(record);
+        let known = self.store.omnis_conversation(&record.conversation).await?.and_then(|id| id.parse().ok());
+        let conversations = match known {
+            Some(id) => vec![id],
+            None => match self.opened(key, prompt, &sighting).await? {
+                Some(conversations) => conversations,
+                None => return Ok(Seen::Unclear),
+            },
+        };
+        let mut orphans: Vec<Orphan> = Vec::new();
+        for conversation_id in conversations {
+            let messages = match self.omni.conversation(key, conversation_id).await {
+                // Deleted, or not ours to see.
+                Err(OmniError::Refused { .. }) => continue,
+                other => other?,
+            };
+            for message in messages.into_iter().filter(|message| sighting.is(message)) {
+                let Some(job_id) = message.job_id else { return Ok(Seen::Unclear) };
+                if self.store.prompt_of_job(&job_id.to_string()).await?.is_none()
+                    && orphans.iter().all(|orphan| orphan.job_id != job_id)
+                {
+                    orphans.push(Orphan { job_id, conversation_id, chat_url: message.omni_chat_url });
+                }
+            }
+        }
+        Ok(match orphans.pop() {
+            None => Seen::None,
+            Some(orphan) if orphans.is_empty() => Seen::One(orphan),
+            Some(_) => Seen::Unclear,
+        })
+    }
+
+    /// The conversations that the create may have opened; `None` when there are too many.
+    async fn opened(
+        &self,
+        key: &ApiKey,
+        prompt: &Prompt,
+        sighting: &Sighting<'_>,
+    ) -> Result<Option<Vec<Uuid>>, LookupError> {
+        let user_id = match self.directory.resolve(key, &prompt.user).await {
+            Ok(user_id) => user_id,
+            Err(NoUser::Unknown) => return Ok(Some(Vec::new())),
+            Err(NoUser::Omni(error)) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.omni.conversations(key, user_id, cursor.as_deref()).await?;
+            let heads: &[ConversationHead] = &page.conversations;
+            found.extend(heads.iter().filter(|head| sighting.may_be_in(head)).map(|head| head.id));
+            if found.len() > MOST_READ {
+                return Ok(None);
+            }
+            let past = heads.last().is_some_and(|last| sighting.is_past(last));
+            match page.next {
+                Some(next) if !past => cursor = Some(next),
+                _ => return Ok(Some(found)),
+            }
+        }
+        Ok(None)
+    }
+}
