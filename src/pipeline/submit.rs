@@ -75,7 +75,8 @@ impl Submitter {
             }
             Err(NoUser::Omni(error)) => return Ok(after(record, envelope, &error)),
         };
-        let (now, check) = self.now_and(self.pace.first_lookup());
+        let now = self.clock.now_ms();
+        let check = self.pace.sending_check(now);
         let conversation_id = match self.store.send(delivery, record, key.id(), now, check).await? {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
@@ -131,9 +132,13 @@ impl Submitter {
         let (job_id, conversation_id) = (created.job_id.to_string(), created.conversation_id.to_string());
         let job =
             Job { job_id: &job_id, conversation_id: &conversation_id, chat_url: created.omni_chat_url.as_deref() };
-        let (now, check) = self.now_and(self.pace.first_look());
+        let now = self.clock.now_ms();
+        let check = self.pace.submitted_check(record, now);
         match self.store.sent(record, job, now, check).await? {
-            Recorded::In(_) => info!(prompt.id = %record.id, job.id = job_id, "job created"),
+            Recorded::In(_) => {
+                info!(prompt.id = %record.id, job.id = job_id, "job created");
+                failpoint::hit("submit.recorded").await;
+            }
             Recorded::Other(other) => {
                 error!(prompt.id = %record.id, job.id = job_id, other, "the prompt has another job already");
                 return Ok(Disposition::Done);
@@ -160,11 +165,6 @@ impl Submitter {
             tracing::debug!(prompt.id = %record.id, error = %error, "did not announce the job");
         }
         Ok(Disposition::Done)
-    }
-
-    fn now_and(&self, pause: Duration) -> (u64, u64) {
-        let now = self.clock.now_ms();
-        (now, now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 

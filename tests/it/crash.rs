@@ -13,7 +13,7 @@ use std::time::Duration;
 use omni_relay::simulator::Behaviour;
 use serde_json::{Value, json};
 
-use crate::world::{Asked, PATIENCE, World, eventually};
+use crate::world::{Asked, PATIENCE, Setting, World, eventually};
 
 /// `serve`, as a process.
 struct Process {
@@ -120,6 +120,24 @@ async fn killed_between_the_create_and_its_record_there_is_no_second_create() {
     world.sim.release(world.sim.jobs()[0].id);
     answered_once(&world, &asked).await;
     assert_eq!(world.sim.count("POST", "/jobs"), 1, "asked, and paid, twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_submit_and_a_webhook_that_is_lost_the_prompt_is_answered() {
+    for settings in [("reconcile.after", "300ms"), ("webhook.public_url", "")] {
+        let mut world = World::with(Setting::config(move |sources| sources.with(settings.0, settings.1))).await;
+        world.sim.set_default(Behaviour::new().never());
+        let _ = world.stop().await;
+        let process = Process::start(&world, Some("submit.recorded")).await;
+        let asked = world.ask_in("thread", "revenue by region").await;
+        process.dies_at("submit.recorded");
+        assert_eq!(world.phase(&asked.id).await.as_deref(), Some("submitted"));
+        assert!(!ended(&world, &asked).await, "published before it died");
+
+        let _again = Process::start(&world, None).await;
+        answered_once(&world, &asked).await;
+        assert_eq!(world.sim.count("POST", "/jobs"), 1, "asked, and paid, twice");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,14 +54,19 @@ impl Pace {
         self.first_look().min(self.max_wait)
     }
 
-    /// From the submission to the first look.
-    pub fn first_look(&self) -> Duration {
-        self.after.unwrap_or(self.tuning.poll.0)
+    /// When a prompt that is submitted now is looked at first, unix milliseconds: not later than its end.
+    pub fn submitted_check(&self, record: &Record, now: u64) -> u64 {
+        let first = now.saturating_add(millis(self.first_look().min(self.deadline)));
+        own_end(record).map_or(first, |end| end.min(first))
     }
 
-    /// From the create to the first look-up, should its answer not come.
-    pub const fn first_lookup(&self) -> Duration {
-        self.tuning.lookups.0
+    /// When a prompt that is sent now is looked up first, should the answer not come, unix milliseconds.
+    pub fn sending_check(&self, now: u64) -> u64 {
+        now.saturating_add(millis(self.tuning.lookups.0))
+    }
+
+    fn first_look(&self) -> Duration {
+        self.after.unwrap_or(self.tuning.poll.0)
     }
 
     /// From a look to the next one, `elapsed` after the submission: with webhooks each comes half as late again.
@@ -81,14 +86,12 @@ impl Pace {
 
     /// When the prompt's time is over, unix milliseconds; `None` where no deadline touches it.
     pub(super) fn end(&self, record: &Record) -> Option<u64> {
-        let own = record.request.as_ref().and_then(|prompt| prompt.deadline_seconds);
-        let own = own.map(|seconds| record.clock_started_at().saturating_add(seconds.saturating_mul(1000)));
         let ours = match record.phase {
             Phase::Waiting | Phase::Queued => record.clock_started_at().saturating_add(millis(self.max_wait)),
             Phase::Sending | Phase::Submitted => since(record).saturating_add(millis(self.deadline)),
             _ => return None,
         };
-        let end = own.map_or(ours, |own| own.min(ours));
+        let end = own_end(record).map_or(ours, |own| own.min(ours));
         // The create may still be on its way, and is looked up at least twice.
         let earliest = match record.phase {
             Phase::Sending => since(record).saturating_add(millis(self.tuning.lookups.1)),
@@ -96,6 +99,12 @@ impl Pace {
         };
         Some(end.max(earliest))
     }
+}
+
+/// When the time that the prompt itself names is over, unix milliseconds.
+fn own_end(record: &Record) -> Option<u64> {
+    let seconds = record.request.as_ref()?.deadline_seconds?;
+    Some(record.clock_started_at().saturating_add(seconds.saturating_mul(1000)))
 }
 
 /// When the prompt entered its phase, or was put back into it by a replay, unix milliseconds.
@@ -154,7 +163,10 @@ mod tests {
     #[test]
     fn a_create_is_looked_up_twice_soon_and_then_less_often() {
         let pace = pace(Some(75));
-        assert_eq!(looks(pace.first_lookup(), |at| pace.next_lookup(at)), [20, 75, 112, 168, 253, 379, 569]);
+        assert_eq!(
+            looks(Duration::from_millis(pace.sending_check(0)), |at| pace.next_lookup(at)),
+            [20, 75, 112, 168, 253, 379, 569]
+        );
     }
 
     #[test]

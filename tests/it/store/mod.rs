@@ -9,6 +9,7 @@ mod connection;
 mod due;
 mod publish;
 mod receive;
+mod reconcile;
 mod settle;
 mod storm;
 mod streams;
