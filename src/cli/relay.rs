@@ -66,6 +66,13 @@ struct Refused {
 
 impl std::error::Error for Refused {}
 
+impl Refused {
+    /// Whether asking again gets the same answer.
+    fn stays(&self) -> bool {
+        self.status < 500 && self.status != 429
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { title, detail, instance, errors } = &self.problem;
@@ -109,7 +116,7 @@ impl Relay {
         loop {
             let mut events = match self.events(&prompt.events_url, last.as_deref()).await {
                 Ok(events) => Some(events),
-                Err(error) if error.downcast_ref().is_some_and(|refused: &Refused| refused.status < 500) => {
+                Err(error) if error.downcast_ref().is_some_and(Refused::stays) => {
                     return Err(error);
                 }
                 Err(_) => None,

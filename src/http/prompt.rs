@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::auth::{Access, Authorized, Read};
 use super::problem::Problem;
 use super::{Services, wait};
-use crate::model::{Phase, PromptId};
+use crate::model::{Conversation, Phase, PromptId};
 use crate::store::StoreError;
 use crate::store::conversation::Stored;
 use crate::store::record::Record;
@@ -81,7 +81,7 @@ pub(super) async fn object(services: &Services, access: &Access, record: Record)
         prompt_id: record.id.to_string(),
         conversation: record.conversation.key().to_owned(),
         stream: store.keys().conversation(&record.conversation),
-        events_url: format!("/v1/conversations/{}/events", access.segment(&record.conversation)),
+        events_url: events_url(access, &record.conversation),
         phase: phase.as_str(),
         timeline: timeline(&record, phase, entry.as_ref()),
         job_id: record.job_id,
@@ -90,6 +90,33 @@ pub(super) async fn object(services: &Services, access: &Access, record: Record)
         entry: entry.map(|entry| entry.event),
         ended: phase.is_terminal(),
     })
+}
+
+/// The object of a prompt that was just accepted and cannot be looked up.
+pub(super) fn fresh(
+    services: &Services,
+    access: &Access,
+    id: PromptId,
+    conversation: &Conversation,
+    phase: Phase,
+) -> Object {
+    Object {
+        prompt_id: id.to_string(),
+        conversation: conversation.key().to_owned(),
+        stream: services.store.keys().conversation(conversation),
+        events_url: events_url(access, conversation),
+        phase: phase.as_str(),
+        timeline: Vec::new(),
+        job_id: None,
+        conversation_id: None,
+        omni_chat_url: None,
+        entry: None,
+        ended: false,
+    }
+}
+
+fn events_url(access: &Access, conversation: &Conversation) -> String {
+    format!("/v1/conversations/{}/events", access.segment(conversation))
 }
 
 /// By time; an end that the record does not know yet is as old as its entry.

@@ -1,14 +1,18 @@
 //! `POST /v1/prompts`: a prompt is accepted.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body as Payload;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::{Authorized, Prompts};
+use super::auth::{Access, Authorized, Prompts};
 use super::problem::Problem;
+use super::prompt::Object;
 use super::{Services, body, prompt, wait};
+use crate::model::PromptId;
 use crate::model::prompt::{Body, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
 use crate::pipeline::IntakeError;
 use crate::runtime::TraceContext;
@@ -30,13 +34,25 @@ pub(super) async fn create(
     let body = with_key(parsed, idempotency_key(&headers)).map_err(IntakeError::from)?;
     let accepted = services.intake.accept(&caller.access.tenant, &body, &trace(&headers), None).await?;
     let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
-    let record = prompt::visible(&services, &caller.access, accepted.id).await?;
-    wait::for_end(&services, &record.conversation, accepted.id, wait).await;
-    let record = if wait.is_zero() { record } else { prompt::visible(&services, &caller.access, accepted.id).await? };
-    let object = prompt::object(&services, &caller.access, record).await?;
+    let object = match shown(&services, &caller.access, accepted.id, wait).await {
+        Ok(object) => object,
+        // It is ours, whatever Redis does now: a caller that is told otherwise would ask again.
+        Err(problem) => match accepted.fresh {
+            Some((conversation, phase)) => prompt::fresh(&services, &caller.access, accepted.id, &conversation, phase),
+            None => return Err(problem),
+        },
+    };
     let status = if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED };
     let location = format!("/v1/prompts/{}", object.prompt_id);
     Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
+}
+
+/// The prompt object, once the prompt has ended or the wait is over.
+async fn shown(services: &Services, access: &Access, id: PromptId, wait: Duration) -> Result<Object, Problem> {
+    let record = prompt::visible(services, access, id).await?;
+    wait::for_end(services, &record.conversation, id, wait).await;
+    let record = if wait.is_zero() { record } else { prompt::visible(services, access, id).await? };
+    Ok(prompt::object(services, access, record).await?)
 }
 
 /// The header's key: `Ok(None)` without one, `Err` with what would be right.

@@ -12,7 +12,7 @@ use crate::model::dead_letter::Reason;
 use crate::model::entry::{About, Entry, EntryType};
 use crate::model::prompt::{Body, Defaults, Invalid};
 use crate::model::work::Envelope;
-use crate::model::{Conversation, Finding, PromptId, Tenant, Verdict};
+use crate::model::{Conversation, Finding, Phase, PromptId, Tenant, Verdict};
 use crate::runtime::{Clock, TraceContext};
 use crate::store::accept::Accepted;
 use crate::store::delivery::{Delivery, Stream};
@@ -33,8 +33,8 @@ pub struct Intake {
 pub struct Acceptance {
     /// Its id.
     pub id: PromptId,
-    /// Whether it is new; otherwise the idempotency key found an earlier one.
-    pub new: bool,
+    /// Where it is, when it is new; otherwise the idempotency key found an earlier one.
+    pub fresh: Option<(Conversation, Phase)>,
 }
 
 /// Why a prompt was not accepted.
@@ -117,9 +117,9 @@ impl Intake {
                 info!(prompt.id = %id, conversation.id = %conversation, phase = %phase, via, "prompt accepted");
                 metrics::counter!("omni_relay_prompts_accepted_total", "via" => via).increment(1);
                 self.announce(id, &conversation, body).await;
-                Ok(Some(Acceptance { id, new: true }))
+                Ok(Some(Acceptance { id, fresh: Some((conversation, phase)) }))
             }
-            Accepted::Same(id) => Ok(Some(Acceptance { id, new: false })),
+            Accepted::Same(id) => Ok(Some(Acceptance { id, fresh: None })),
             Accepted::KeyReused => Err(IntakeError::KeyReused),
             Accepted::UserMismatch => Err(IntakeError::UserMismatch),
             Accepted::BoundTo(other) if other.tenant() != *tenant => Err(IntakeError::UnknownConversation),

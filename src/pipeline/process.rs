@@ -219,7 +219,6 @@ impl Process {
         failpoint::hit("process.published").await;
         if published.new {
             info!(prompt.id = %subject.prompt_id, conversation.id = %subject.conversation, kind = end.kind.as_str(), "published");
-            metrics::counter!("omni_relay_entries_published_total", "type" => end.kind.as_str()).increment(1);
             if let Some(since) = since {
                 let waited = Duration::from_millis(self.clock.now_ms().saturating_sub(since));
                 metrics::histogram!("omni_relay_webhook_to_entry_seconds").record(waited);

@@ -91,7 +91,7 @@ impl Submitter {
                 Ok(Disposition::Done)
             }
             Err(error) => {
-                self.store.unsend(record.id, self.clock.now_ms()).await?;
+                self.store.unsend(delivery, record.id, self.clock.now_ms()).await?;
                 Ok(after(record, envelope, &error))
             }
         }

@@ -98,7 +98,11 @@ impl<S: Stage> Worker<S> {
         }
         // Handlers that finish in time release their permits; the hard stop drops the others.
         let _all = permits.acquire_many(u32::try_from(handlers).unwrap_or(u32::MAX)).await;
-        if let Err(error) = consumer.retire(&this.consumer).await {
+        let left = match consumer.retire(&this.consumer).await {
+            Ok(_) if S::IN_ORDER => consumer.lease(Duration::ZERO).await,
+            other => other,
+        };
+        if let Err(error) = left {
             debug!(stage = S::STREAM.stage(), error = %error, "the consumer stays behind");
         }
         Ok(())

@@ -17,6 +17,8 @@ use super::StoreError;
 const CONNECT: Duration = Duration::from_secs(1);
 const RESPONSE: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Between probes, and how many go unanswered before a connection is dead: a subscription has nothing else to notice by.
+const PROBES: (Duration, u32) = (Duration::from_secs(5), 3);
 /// While Redis is away, this long passes between attempts to connect; calls in between fail at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,7 +45,8 @@ impl Redis {
     /// Prepares a handle; nothing is connected yet. The URL is `redis://`, `rediss://` or `unix://`.
     pub fn new(url: &str) -> Result<Self, StoreError> {
         let info = redis::IntoConnectionInfo::into_connection_info(url)?;
-        let keepalive = tcp::socket2::TcpKeepalive::new().with_time(KEEPALIVE);
+        let keepalive =
+            tcp::socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBES.0).with_retries(PROBES.1);
         let info = info.set_tcp_settings(tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive));
         let shared = Shared { current: RwLock::default(), connecting: Mutex::new(None) };
         Ok(Self { client: Client::open(info)?, shared: Arc::new(shared) })
@@ -121,10 +124,12 @@ impl Redis {
     async fn check<T>(&self, generation: u64, result: Result<T, RedisError>) -> Result<T, StoreError> {
         let error = match result {
             Ok(value) => return Ok(value),
-            Err(error) => StoreError::from(error),
+            Err(error) => error,
         };
+        let broken = error.is_unrecoverable_error();
+        let error = StoreError::from(error);
         // A replica that was promoted under us, or was demoted, is left as well: the URL may lead elsewhere now.
-        if error.passes() {
+        if error.passes() || broken {
             let mut current = self.shared.current.write().await;
             if current.generation == generation {
                 current.connection = None;

@@ -33,6 +33,20 @@ impl StoreError {
     }
 }
 
+/// What Redis says when it cannot do something now.
+const PASSING: [&str; 10] = [
+    "OOM",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "READONLY",
+    "LOADING",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "max number of clients",
+];
+
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         let said =
@@ -40,7 +54,8 @@ impl From<RedisError> for StoreError {
         if said("NOGROUP") {
             return Self::NoGroup;
         }
-        if said("OOM") || said("MASTERDOWN") || said("MISCONF") || said("NOREPLICAS") || said("UNBLOCKED") {
+        // Before Redis 7 an error inside a script arrives as ERR, with the word in its text.
+        if PASSING.into_iter().any(said) || error.code() == Some("BUSY") {
             return Self::NotReady(error);
         }
         match error.kind() {

@@ -15,7 +15,7 @@
 //! | `{N}:seen:event:<hash>`, `{N}:seen:job:<jobId>:<STATE>` | string | dedupe marks of webhooks | 72 h |
 //! | `{N}:slot:<conv>` | hash | `user`, `conversationId` (set once), `active`, `dead` (count) | none while a prompt is unfinished or dead, else retention and a day |
 //! | `{N}:waiting:<conv>` | list | prompts behind the active one | while waiting |
-//! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot |
+//! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot, never shorter |
 //! | `{N}:deadlines` | zset | promptId → next check | until terminal or dead |
 //! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
 //! | `{N}:dead`, `{N}:dead:<id>` | zset, hash | dead letters by time | until replayed, discarded or overtaken |

@@ -36,7 +36,10 @@ impl Store {
         }
         let words = self.words(&call).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["published", entry_id] => Ok(Published { kind: entry.kind, entry: (*entry_id).to_owned(), new: true }),
+            ["published", entry_id] => {
+                metrics::counter!("omni_relay_entries_published_total", "type" => entry.kind.as_str()).increment(1);
+                Ok(Published { kind: entry.kind, entry: (*entry_id).to_owned(), new: true })
+            }
             ["refused", kind, entry_id] => {
                 let kind = EntryType::parse(kind).ok_or_else(unexpected)?;
                 Ok(Published { kind, entry: (*entry_id).to_owned(), new: false })

@@ -6,7 +6,7 @@ use super::accept::millis;
 use super::delivery::{Delivery, Settled};
 use super::publish::Published;
 use super::record::Record;
-use super::script::{Move, script, unexpected, with_keys};
+use super::script::{Move, script, with_keys};
 use super::submit::inbox_entry;
 use super::{Store, StoreError};
 use crate::model::{Conversation, DeadLetter, Entry, Finding, Phase, PromptId};
@@ -37,16 +37,36 @@ pub struct Ending {
     pub fields: Vec<(&'static str, String)>,
 }
 
+/// What a script's keys depend on: read by the script itself, passed to it, and passed again when it changed.
+#[derive(Default)]
+struct Read {
+    /// The prompt that is next in the conversation.
+    heir: String,
+    /// Omni's conversation.
+    conversation_id: String,
+}
+
+impl Read {
+    fn again(words: &[String]) -> Option<Self> {
+        match words {
+            [tag, heir, conversation_id] if tag == "again" => {
+                Some(Self { heir: heir.clone(), conversation_id: conversation_id.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Store {
     /// The terminal entry is out: ends the prompt, hands its conversation on, feeds `answers`, settles the delivery.
     /// Safe to repeat.
     pub async fn settle(&self, delivery: &Delivery, ending: &Ending, now: u64) -> Result<Settled, StoreError> {
-        let mut heir = String::new();
+        let mut read = Read { conversation_id: ending.conversation_id.clone().unwrap_or_default(), ..Read::default() };
         loop {
-            let words = self.try_settle(delivery, ending, now, &heir).await?;
-            match words.as_slice() {
-                [tag, next] if tag == "heir" => heir.clone_from(next),
-                _ => return Settled::from_words(&words),
+            let words = self.try_settle(delivery, ending, now, &read).await?;
+            match Read::again(&words) {
+                Some(changed) => read = changed,
+                None => return Settled::from_words(&words),
             }
         }
     }
@@ -56,11 +76,10 @@ impl Store {
         delivery: &Delivery,
         ending: &Ending,
         now: u64,
-        heir: &str,
+        Read { heir, conversation_id }: &Read,
     ) -> Result<Vec<String>, StoreError> {
         let (keys, policy) = (&self.keys, &self.policy);
         let (id, tenant) = (ending.prompt_id.to_string(), ending.conversation.tenant());
-        let conversation_id = ending.conversation_id.as_deref().unwrap_or_default();
         let mut call = with_keys(
             &SETTLE,
             &[
@@ -91,11 +110,12 @@ impl Store {
         self.words(&call).await
     }
 
-    /// An entry that ends nothing was published: feeds `answers` (when it was new), settles the delivery.
+    /// An entry that ends nothing stands: feeds `answers`, settles the delivery. After a crash in between it may come twice,
+    /// under the same id. Where another entry stands, `answers` gets nothing.
     pub async fn tell(&self, delivery: &Delivery, entry: &Entry, published: &Published) -> Result<Settled, StoreError> {
         let mut call = with_keys(&TELL, &[&self.keys.inbox, &self.keys.answers]);
         call.arg(delivery.id()).arg(delivery.consumer()).arg(self.policy.answers_len);
-        if published.new {
+        if published.kind == entry.kind {
             for (name, value) in entry.fields() {
                 call.arg(name).arg(value);
             }
@@ -112,13 +132,15 @@ impl Store {
         record: Option<&Record>,
         finding: Option<&Finding>,
     ) -> Result<Settled, StoreError> {
-        let mut heir = String::new();
+        let mut read = Read::default();
+        if let Some(conversation_id) = record.and_then(|record| record.conversation_id.as_ref()) {
+            read.conversation_id.clone_from(conversation_id);
+        }
         loop {
-            let words = self.try_bury(delivery, letter, record, finding, &heir).await?;
-            match words.as_slice() {
-                [tag, next] if tag == "heir" => heir.clone_from(next),
-                [_, ..] => return Settled::from_words(&words),
-                [] => return Err(unexpected()),
+            let words = self.try_bury(delivery, letter, record, finding, &read).await?;
+            match Read::again(&words) {
+                Some(changed) => read = changed,
+                None => return Settled::from_words(&words),
             }
         }
     }
@@ -129,7 +151,7 @@ impl Store {
         letter: &DeadLetter,
         record: Option<&Record>,
         finding: Option<&Finding>,
-        heir: &str,
+        Read { heir, conversation_id }: &Read,
     ) -> Result<Vec<String>, StoreError> {
         let keys = &self.keys;
         let id = record.map(|record| record.id.to_string()).unwrap_or_default();
@@ -153,12 +175,14 @@ impl Store {
                 &keys.turns,
                 &keys.ready(tenant.as_str()),
                 &keys.prompt(heir),
+                &keys.alias(conversation_id),
             ],
         );
         let finding = finding.cloned().map(inbox_entry).transpose()?.unwrap_or_default();
         let history = serde_json::to_string(&letter.history).unwrap_or_default();
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(letter.at).arg(tenant.as_str()).arg(heir);
         call.arg(self.policy.window).arg(finding).arg(&letter.id).arg(Phase::Dead.sources()).arg(history);
+        call.arg(record.map(|record| record.conversation.as_str()).unwrap_or_default()).arg(conversation_id);
         for (name, value) in letter_fields(letter, tenant.as_str()) {
             call.arg(name).arg(value);
         }

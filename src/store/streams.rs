@@ -82,12 +82,31 @@ impl Consumer {
             claim.arg(id);
         }
         let mut claimed: StreamClaimReply = self.store.redis.query(&claim).await?;
+        if claimed.ids.len() < before.len() {
+            let missing = before.keys().filter(|id| claimed.ids.iter().all(|entry| entry.id != **id));
+            self.forget_deleted(missing.copied()).await?;
+        }
         claimed.ids.sort_by_key(|entry| position(&entry.id));
         let deliveries = claimed.ids.into_iter().map(|entry| {
             let times = before.get(entry.id.as_str()).map_or(1, |times| times + 1);
             self.delivery(entry, times)
         });
         Ok(deliveries.collect())
+    }
+
+    /// Ends entries that are pending and not in the stream any more: before Redis 7 a claim leaves them pending for ever.
+    async fn forget_deleted(&self, ids: impl Iterator<Item = &str>) -> Result<(), StoreError> {
+        for id in ids {
+            let mut range = redis::cmd("XRANGE");
+            range.arg(self.key()).arg(id).arg(id);
+            let found: redis::streams::StreamRangeReply = self.store.redis.query(&range).await?;
+            if found.ids.is_empty() {
+                let mut ack = redis::cmd("XACK");
+                ack.arg(self.key()).arg(Keys::GROUP).arg(id);
+                self.store.redis.query::<usize>(&ack).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Creates the stream and its group where they are missing.
@@ -100,7 +119,7 @@ impl Consumer {
         }
     }
 
-    /// Takes or renews the right to be the only reader; for streams whose order matters.
+    /// Takes or renews the right to be the only reader, for streams whose order matters; a life of zero gives it back.
     pub async fn lease(&self, life: Duration) -> Result<bool, StoreError> {
         let mut call = with_keys(&LEASE, &[&self.store.keys.intake_lease]);
         call.arg(self.name()).arg(millis(life));

@@ -94,10 +94,12 @@ impl Store {
         }
     }
 
-    /// `sending → queued`: only where it is certain that Omni took nothing.
-    pub async fn unsend(&self, id: PromptId, now: u64) -> Result<(), StoreError> {
-        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id.to_string())]);
-        call.arg(now);
+    /// `sending → queued`: only where it is certain that Omni took nothing. The delivery stays the caller's; where it is
+    /// not any more (claimed and ended meanwhile by somebody who found `sending`), the prompt is queued again.
+    pub async fn unsend(&self, delivery: &Delivery, id: PromptId, now: u64) -> Result<(), StoreError> {
+        let id = id.to_string();
+        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id), &self.keys.prompts]);
+        call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(&id);
         self.reply::<i64>(&call).await.map(|_| ())
     }
 

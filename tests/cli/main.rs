@@ -5,6 +5,7 @@
 mod completions;
 mod config;
 mod demo;
+mod embedded;
 mod help;
 mod serve;
 mod session;

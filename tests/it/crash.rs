@@ -58,7 +58,7 @@ impl Process {
                 match self.lines.recv_timeout(PATIENCE) {
                     Ok(line) if line == wanted => break,
                     Ok(line) => seen.push(line),
-                    Err(_) => panic!("the process did not reach {failpoint}; it said {seen:#?}"),
+                    Err(end) => panic!("{end}: the process did not reach {failpoint}; it said {seen:#?}"),
                 }
             }
         });

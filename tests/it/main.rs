@@ -1,4 +1,5 @@
 //! The integration tests, one binary: real Redis, the simulator over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod crash;
 mod embedded;
@@ -6,7 +7,9 @@ mod fixture;
 mod http;
 mod omni_client;
 mod openapi;
+mod recorded;
 mod redis;
 mod simulator;
+mod store;
 mod story;
 mod world;

@@ -69,3 +69,54 @@ fn requests(parts: &Parts) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    fn asked(prompt: &str, conversation_id: &str, message: &str) -> Asked {
+        let submitted = json!({"promptId": prompt, "conversation": "demo", "stream": "s", "eventsUrl": "/e"});
+        Asked {
+            submitted: serde_json::from_value(submitted).unwrap(),
+            seen: STEPS.map(str::to_owned).to_vec(),
+            data: json!({"conversationId": conversation_id, "message": message}),
+        }
+    }
+
+    fn entries(kinds: &[(&str, &str)]) -> Vec<Stored> {
+        let entry = |(kind, prompt): &(&str, &str)| Stored {
+            id: "1-0".to_owned(),
+            kind: (*kind).to_owned(),
+            fields: Vec::new(),
+            event: to_raw_value(&json!({"data": {"promptId": prompt}})).unwrap(),
+        };
+        kinds.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn a_stream_with_anything_else_is_no_success() {
+        let (first, second) = (asked("p1", "c", ""), asked("p2", "c", ""));
+        let right: Vec<(&str, &str)> = ["p1", "p2"].into_iter().flat_map(|id| STEPS.map(|step| (step, id))).collect();
+        assert!(stream(&entries(&right), [&first, &second]).is_ok());
+        let mut twice = right.clone();
+        twice.push(("omni.answer", "p2"));
+        assert!(stream(&entries(&twice), [&first, &second]).is_err());
+        assert!(stream(&entries(&right[1..]), [&first, &second]).is_err());
+        let mut swapped = right.clone();
+        swapped.swap(1, 2);
+        let error = stream(&entries(&swapped), [&first, &second]).unwrap_err();
+        assert!(error.to_string().contains("omni.answer of p1\n  omni.job.submitted of p1"), "{error}");
+    }
+
+    #[test]
+    fn a_follow_up_elsewhere_is_no_success() {
+        let first = asked("p1", "c", "");
+        let refers = "refers to your last question";
+        assert!(follow_up(&first, &asked("p2", "c", refers)).is_ok());
+        assert!(follow_up(&first, &asked("p2", "d", refers)).is_err());
+        assert!(follow_up(&first, &asked("p2", "c", "five")).is_err());
+    }
+}

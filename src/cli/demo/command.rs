@@ -15,6 +15,8 @@ use super::script::{FOLLOW_UP, QUESTION, Script};
 use super::{check, parts};
 use crate::runtime::logs::{self, LogStyle};
 
+/// The exit code of whoever did not wait for the end.
+const DROPPED: u8 = 3;
 const GRACE: Duration = Duration::from_secs(10);
 /// For both questions; they take seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -58,11 +60,14 @@ impl Demo {
             script.invite()?;
             tokio::select! { _ = int.recv() => {} _ = term.recv() => {} died = parts.died() => tracing::error!("{died}") }
         }
-        let stopped = parts.stop(GRACE).await;
+        let stopped = tokio::select! {
+            stopped = parts.stop(GRACE) => stopped,
+            _ = int.recv() => return Ok(ExitCode::from(DROPPED)),
+        };
         let summary = result?;
         stopped?;
         if self.once {
-            show::print(&format!("demo: ok, {summary} in {:.1} s", began.elapsed().as_secs_f64()))?;
+            show::print(&format!("\ndemo: ok, {summary} in {:.1} s", began.elapsed().as_secs_f64()))?;
         }
         Ok(ExitCode::SUCCESS)
     }

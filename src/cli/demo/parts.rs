@@ -110,7 +110,7 @@ fn config(redis: &str, namespace: &str, listen: SocketAddr, simulator: &Simulato
         .with("omni.model_id", MODEL)
         .with("webhook.public_url", format!("http://{listen}/webhooks/omni"))
         .with("webhook.secrets", Uuid::new_v4().to_string());
-    Ok(Config::load(sources)?.config)
+    Ok(Config::load(sources).context("failed to set up the relay")?.config)
 }
 
 /// Known before the relay listens there, because Omni is told where to send its webhooks.

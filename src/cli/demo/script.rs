@@ -65,16 +65,20 @@ impl<'a> Script<'a> {
         let Parts { relay, redis_cli, namespace, user, .. } = self.parts;
         let relay = relay.as_str().trim_end_matches('/');
         let body = Value::Object(self.body("Units by month?"));
+        let program =
+            std::env::current_exe().map_or_else(|_| "omni-relay".to_owned(), |path| path.display().to_string());
         let lines = [
             self.style.bold("Everything stays up until Ctrl-C. In another terminal:"),
             format!(
-                "omni-relay ask 'Revenue by region?' --url {relay} --user-id {} --conversation {CONVERSATION}",
+                "{program} ask 'Revenue by region?' --url {relay} --user-id {} --conversation {CONVERSATION}",
                 user.id
             ),
             format!("curl -s '{relay}/v1/prompts?wait=30' -H 'content-type: application/json' -d '{body}'"),
             format!("curl -N {relay}/v1/conversations/{CONVERSATION}/events"),
             format!("redis-cli {redis_cli} XRANGE '{namespace}:conversation:{{{CONVERSATION}}}' - +"),
             format!("redis-cli {redis_cli} XREVRANGE '{{{namespace}}}:answers' + - COUNT 1"),
+            self.style
+                .dim("A question with [sim:failed], [sim:twice], [sim:slow=5s] or [sim:held] in it goes that way."),
         ];
         show::print(&format!("\n{}", lines.join("\n  ")))
     }

@@ -35,9 +35,9 @@ fn query(result: &Value, drawn: bool, style: Style) -> Option<String> {
         return Some(style.bad(&plain(&format!("A query failed: {error}{detail}"))));
     }
     let rows_text = plain(result["csvResult"].as_str().filter(|csv| !csv.trim().is_empty())?);
-    let rows = result["totalRowCount"].as_u64().map(|rows| format!("{rows} rows")).unwrap_or_default();
+    let rows = result["totalRowCount"].as_u64().map(|rows| format!("· {rows} rows")).unwrap_or_default();
     if drawn && result["csvResultWasTruncated"] != true {
-        return Some(style.dim(&format!("from a query of {rows}")));
+        return Some(style.dim(&format!("The rows of a query {rows}")));
     }
     let name = plain(result["queryName"].as_str().unwrap_or("Query"));
     Some(format!("{} {}\n{}", style.bold(&name), style.dim(&rows), csv(&rows_text)))
@@ -62,7 +62,7 @@ mod tests {
         let query = |csv: &str| json!({"type": "generate_query", "result": {"queryName": "Q", "csvResult": csv, "totalRowCount": 1}});
         let data = json!({"message": "**hi**", "actions": [query("a,b\n1,2"), {"type": "summarize"}]});
         let text = answer("omni.answer", &data, Style::plain());
-        assert!(text.starts_with("hi\n\nQ 1 rows\n┌") && text.contains("│ 1"), "{text}");
+        assert!(text.starts_with("hi\n\nQ · 1 rows\n┌") && text.contains("│ 1"), "{text}");
         let data = json!({"message": "| a |\n| --- |\n| 1 |", "actions": [query("a,b\n1,2")]});
         assert_eq!(answer("omni.answer", &data, Style::plain()).matches('┌').count(), 1);
     }

@@ -1,16 +1,32 @@
 //! Tables: of our own, and CSV as Omni sends it.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-/// Rows under a header, as wide as the terminal allows.
+/// A terminal that says it is narrower does not know its width.
+const NARROWEST: u16 = 40;
+
+/// Rows under a header, as wide as the terminal allows, numbers to the right.
 pub(in crate::cli) fn table(header: &[String], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header);
+    if table.width().is_some_and(|width| width >= NARROWEST) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     for row in rows {
         table.add_row(row);
     }
+    for column in 0..header.len() {
+        let numbers = rows.iter().filter_map(|row| row.get(column)).all(|cell| is_number(cell));
+        if let Some(column) = table.column_mut(column).filter(|_| numbers) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
     table.to_string()
+}
+
+/// An amount, a share, a change; or nothing.
+fn is_number(cell: &str) -> bool {
+    cell.chars().all(|c| c.is_ascii_digit() || "$€£%+-–,. ".contains(c))
 }
 
 /// The table of a CSV text; the text itself where it is none, such as one that Omni cut and marked with `# …` lines.
@@ -66,6 +82,7 @@ mod tests {
     fn what_omni_cut_is_shown_as_it_stands() {
         let cut = "a,b\n# FIRST 1 ROWS:\n1,2\n# LAST 1 ROWS:\n3,4";
         assert_eq!(csv(cut), cut);
-        assert!(csv("a,b\n1,2").contains("│ 1"), "{}", csv("a,b\n1,2"));
+        let drawn = csv("name,amount\nEurope,5\nAsia,\"1,234\"");
+        assert!(drawn.contains("│ Europe        5 │") && drawn.contains("│ Asia      1,234 │"), "{drawn}");
     }
 }

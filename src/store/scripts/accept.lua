@@ -31,10 +31,9 @@ redis.call('HSET', KEYS[1], 'phase', phase, 'at:accepted', ARGV[6], 'at:' .. pha
 redis.call('HSET', KEYS[2], 'user', ARGV[4])
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[2], 'conversationId', ARGV[5])
-  redis.call('SET', KEYS[4], ARGV[3])
 end
 redis.call('PERSIST', KEYS[2])
-redis.call('PERSIST', KEYS[4])
+if ARGV[5] ~= '' then bind(KEYS[4], KEYS[2], ARGV[3]) end
 if free then
   redis.call('HSET', KEYS[2], 'active', ARGV[1])
   enqueue(KEYS[7], KEYS[8], KEYS[9], ARGV[2], ARGV[1], ARGV[8])

@@ -1,8 +1,10 @@
 -- bury: what cannot be done is kept, the conversation is freed, the readers are told; together.
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream 6 inbox 7 dead 8 letter 9 prompts 10 turns 11 ready 12 record of the heir
+--      13 alias
 -- ARGV 1 promptId or '' 2 entry 3 consumer 4 now 5 tenant 6 heir or '' 7 window 8 finding or '' 9 letter's id
---      10 phases that may die 11 history (a JSON array an attempt) 12.. fields of the letter
--- {'buried'} {'already'} {'heir', promptId or ''} {'lost'}
+--      10 phases that may die 11 history (a JSON array a death) 12 conversation 13 conversationId or ''
+--      14.. fields of the letter
+-- {'buried'} {'already'} {'lost'} {'again', heir or '', conversationId or ''}: what is to be passed
 if not held(KEYS[5], ARGV[2], ARGV[3]) then return {'lost'} end
 local phase = ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'phase')
 if phase and phase ~= 'dead' and not lists(ARGV[10], phase) then
@@ -10,12 +12,14 @@ if phase and phase ~= 'dead' and not lists(ARGV[10], phase) then
   return {'already'}
 end
 local heir = phase and successor(KEYS[2], KEYS[3], ARGV[1])
-if heir and heir ~= ARGV[6] then return {'heir', heir} end
+local bound = phase and redis.call('HGET', KEYS[2], 'conversationId') or ''
+if (heir and heir ~= ARGV[6]) or bound ~= ARGV[13] then return {'again', heir or '', bound} end
+if ghost(KEYS[3], heir, KEYS[12]) then return {'again', successor(KEYS[2], KEYS[3], ARGV[1]), bound} end
 
 local before = redis.call('HMGET', KEYS[8], 'history', 'firstAt')
 local history = ARGV[11]
 if before[1] and before[1] ~= '' then history = before[1] .. '\n' .. history end
-redis.call('HSET', KEYS[8], unpack(ARGV, 12))
+redis.call('HSET', KEYS[8], unpack(ARGV, 14))
 redis.call('HSET', KEYS[8], 'history', history, 'firstAt', before[2] or ARGV[4], 'lastAt', ARGV[4])
 redis.call('ZADD', KEYS[7], ARGV[4], ARGV[9])
 if phase then
@@ -28,6 +32,7 @@ if phase then
     redis.call('LREM', KEYS[3], 1, ARGV[1])
   end
   redis.call('PERSIST', KEYS[2])
+  if bound ~= '' then bind(KEYS[13], KEYS[2], ARGV[12]) end
 end
 if ARGV[8] ~= '' then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
 finished(KEYS[5], ARGV[2])

@@ -17,7 +17,8 @@ local function lists(words, word)
 end
 
 -- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while that is short and
--- nobody waits for a turn. A tenant that joins starts at the turn that is next, so it neither overtakes nor falls behind.
+-- nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
+-- before others by its name, and again whenever it leaves and joins.
 local function enqueue(prompts, turns, ready, tenant, id, window)
   if redis.call('ZCARD', turns) == 0 and redis.call('XLEN', prompts) < tonumber(window) then
     redis.call('XADD', prompts, '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}')
@@ -26,7 +27,7 @@ local function enqueue(prompts, turns, ready, tenant, id, window)
   redis.call('RPUSH', ready, id)
   if not redis.call('ZSCORE', turns, tenant) then
     local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-    redis.call('ZADD', turns, first[2] or '0', tenant)
+    redis.call('ZADD', turns, string.format('%.17g', tonumber(first[2] or '0') + 0.0001), tenant)
   end
 end
 
@@ -36,7 +37,26 @@ local function successor(slot, waiting, id)
   return redis.call('LINDEX', waiting, 0) or ''
 end
 
--- Hands the conversation to `heir`, or frees it.
+-- Drops an heir whose record is lost: nobody can ask for it or answer it any more.
+local function ghost(waiting, heir, heir_record)
+  if not heir or heir == '' or redis.call('EXISTS', heir_record) == 1 then return false end
+  redis.call('LPOP', waiting)
+  return true
+end
+
+-- Binds Omni's conversation to ours unless it is bound to another. The alias never ends before its slot.
+local function bind(alias, slot, conversation)
+  local owner = redis.call('GET', alias)
+  if owner and owner ~= conversation then return end
+  local life = redis.call('PTTL', slot)
+  if life > 0 then
+    redis.call('SET', alias, conversation, 'PX', life + 1000)
+  else
+    redis.call('SET', alias, conversation)
+  end
+end
+
+-- Hands the conversation to `heir`, or frees it. An heir whose end is known already holds it and is not asked for.
 local function release(slot, waiting, heir, heir_record, now, prompts, turns, ready, tenant, window)
   if heir == '' then
     redis.call('HDEL', slot, 'active')
@@ -44,6 +64,7 @@ local function release(slot, waiting, heir, heir_record, now, prompts, turns, re
   end
   redis.call('LPOP', waiting)
   redis.call('HSET', slot, 'active', heir)
+  if redis.call('HGET', heir_record, 'phase') ~= 'waiting' then return end
   redis.call('HSET', heir_record, 'phase', 'queued', 'at:queued', now)
   enqueue(prompts, turns, ready, tenant, heir, window)
 end

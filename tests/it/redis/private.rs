@@ -1,5 +1,7 @@
 //! A server of one test, for faults.
 
+use std::path::Path;
+
 use tempfile::TempDir;
 
 use super::process::Process;
@@ -18,6 +20,19 @@ impl PrivateRedis {
         let dir = tempfile::tempdir().expect("a directory for the server");
         let process = Process::start_anywhere(dir.path(), "always").await;
         Self { port: process.port, process: Some(process), dir }
+    }
+
+    /// Starts from a copy of a dump.
+    pub(super) async fn start_with(dump: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a directory for the server");
+        std::fs::copy(dump, dir.path().join("dump.rdb")).expect("a dump to start from");
+        let process = Process::start_anywhere(dir.path(), "off").await;
+        Self { port: process.port, process: Some(process), dir }
+    }
+
+    /// Where it keeps its data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The same before and after a restart.

@@ -25,6 +25,7 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// A server in `dir`; `fsync` is `always`, `everysec` or, for one that starts from a dump there, `off`.
     pub(super) async fn start_anywhere(dir: &Path, fsync: &str) -> Self {
         for _ in 0..20 {
             let port = fastrand::u16(PORTS);
@@ -44,7 +45,8 @@ impl Process {
             .unwrap_or_else(|error| panic!("tests need a Redis server program or a container engine: {error}"));
         let child = Command::new(program.path())
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no", "--save", ""])
-            .args(["--appendonly", "yes", "--appendfsync", fsync, "--logfile", "server.log", "--dir"])
+            .args(append_only(fsync))
+            .args(["--logfile", "server.log", "--dir"])
             .arg(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -87,5 +89,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// With an append-only file a server does not look at a dump.
+fn append_only(fsync: &str) -> Vec<&str> {
+    match fsync {
+        "off" => vec!["--appendonly", "no"],
+        when => vec!["--appendonly", "yes", "--appendfsync", when],
     }
 }

@@ -34,6 +34,11 @@ impl TestRedis {
         PrivateRedis::start().await
     }
 
+    /// A server of one's own that starts from a dump.
+    pub(crate) async fn private_with(dump: &std::path::Path) -> PrivateRedis {
+        PrivateRedis::start_with(dump).await
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

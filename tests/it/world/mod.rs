@@ -34,7 +34,6 @@ pub(crate) struct World {
     relay: Option<Lifecycle>,
 }
 
-
 /// A prompt that was accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -48,12 +47,12 @@ impl World {
     }
 
     pub(crate) async fn with(setting: Setting) -> Self {
-        let (redis_url, namespace) = match &setting.redis {
-            Some(url) => (url.clone(), format!("test-{}", uuid::Uuid::new_v4().simple())),
-            None => {
-                let redis = TestRedis::start().await;
-                (redis.url().to_owned(), redis.namespace().to_owned())
-            }
+        let (redis_url, namespace) = if let Some(url) = &setting.redis {
+            let fresh = || format!("test-{}", uuid::Uuid::new_v4().simple());
+            (url.clone(), setting.namespace.clone().unwrap_or_else(fresh))
+        } else {
+            let redis = TestRedis::start().await;
+            (redis.url().to_owned(), redis.namespace().to_owned())
         };
         let sim = Simulator::start(Options {
             requests_per_minute: setting.requests_per_minute,

@@ -11,6 +11,8 @@ pub(crate) const SECRET: &str = "whsec-of-the-tests";
 pub(crate) struct Setting {
     /// A Redis of its own.
     pub(crate) redis: Option<String>,
+    /// A namespace that is known already.
+    pub(crate) namespace: Option<String>,
     /// Omni's budget; 0: none.
     pub(crate) requests_per_minute: u32,
     /// Changes the configuration.
@@ -19,7 +21,7 @@ pub(crate) struct Setting {
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { redis: None, requests_per_minute: 0, adjust: Box::new(|sources| sources) }
+        Self { redis: None, namespace: None, requests_per_minute: 0, adjust: Box::new(|sources| sources) }
     }
 }
 

@@ -1,0 +1,16 @@
+//! The store on a real Redis: each test tells what a move promises.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod accept;
+mod bed;
+mod bury;
+mod connection;
+mod due;
+mod publish;
+mod receive;
+mod settle;
+mod storm;
+mod streams;
+mod submit;
+mod turns;

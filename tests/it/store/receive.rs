@@ -1,0 +1,82 @@
+//! receive and finish: what Omni said comes in once.
+
+use futures_util::future::join_all;
+use omni_relay::model::{EntryType, JobState, Phase, Webhook};
+use omni_relay::store::delivery::Stream;
+use omni_relay::store::inbox::{Finish, Received};
+use uuid::Uuid;
+
+use super::bed::{Bed, DAY, NOW, new_id, webhook};
+
+#[tokio::test]
+async fn fifty_copies_leave_one_entry() {
+    let bed = Bed::new().await;
+    let job = Uuid::new_v4();
+    let replicas: Vec<_> = (0..5).map(|_| bed.replica()).collect();
+    let outcomes = join_all((0..50).map(|n| replicas[n % 5].receive(webhook(job)))).await;
+    let stored = outcomes.into_iter().filter(|outcome| *outcome.as_ref().unwrap() == Received::Stored).count();
+    let length: usize = bed.ask(&["XLEN", &bed.store.keys().inbox]).await;
+    assert_eq!((stored, length), (1, 1));
+}
+
+#[tokio::test]
+async fn a_final_state_comes_in_once_whatever_event_says_it() {
+    let bed = Bed::new().await;
+    let job = Uuid::new_v4();
+    let said = |event: Option<&str>, state: JobState, body: &str| Webhook {
+        event_id: event.map(str::to_owned),
+        state,
+        body: body.to_owned(),
+        ..webhook(job)
+    };
+    assert_eq!(bed.store.receive(said(Some("1"), JobState::Complete, "a")).await.unwrap(), Received::Stored);
+    assert_eq!(bed.store.receive(said(Some("2"), JobState::Complete, "b")).await.unwrap(), Received::Duplicate);
+    assert_eq!(bed.store.receive(said(None, JobState::Complete, "c")).await.unwrap(), Received::Duplicate);
+    assert_eq!(bed.store.receive(said(Some("3"), JobState::Failed, "d")).await.unwrap(), Received::Stored);
+    assert_eq!(bed.store.receive(said(Some("3"), JobState::Cancelled, "d")).await.unwrap(), Received::Duplicate);
+    // Without an id of its own a webhook is its bytes.
+    let nameless = |job: Uuid| Webhook { event_id: None, body: "same".to_owned(), ..webhook(job) };
+    assert_eq!(bed.store.receive(nameless(Uuid::from_u128(1))).await.unwrap(), Received::Stored);
+    assert_eq!(bed.store.receive(nameless(Uuid::from_u128(2))).await.unwrap(), Received::Duplicate);
+    let length: usize = bed.ask(&["XLEN", &bed.store.keys().inbox]).await;
+    assert_eq!(length, 3);
+}
+
+#[tokio::test]
+async fn marks_outlive_the_sender() {
+    let bed = Bed::new().await;
+    let job = Uuid::new_v4();
+    bed.store.receive(webhook(job)).await.unwrap();
+    let keys = bed.store.keys();
+    for mark in [keys.seen_event(&format!("event of {job}")), keys.seen_job(job, &JobState::Complete)] {
+        let life = bed.life(&mark).await;
+        let whole = i64::try_from(3 * DAY).unwrap();
+        assert!((whole - 60_000..=whole).contains(&life), "{mark} lives {life} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_final_state_finishes_a_prompt_and_adopts_its_job() {
+    let bed = Bed::new().await;
+    let mut inbox = bed.consumer(Stream::Inbox, "i").await;
+    let id = bed.accept("c").await;
+    assert_eq!(bed.store.finish(id, Some("job-1"), NOW).await.unwrap(), Finish::Go);
+    assert_eq!(bed.store.finish(id, Some("job-1"), NOW + 5).await.unwrap(), Finish::Go, "safe to repeat");
+    let record = bed.record(id).await;
+    assert_eq!((record.phase, record.job_id.as_deref()), (Phase::Finishing, Some("job-1")));
+    assert_eq!(record.at[&Phase::Finishing], NOW, "a repeat moved its time");
+    assert_eq!(bed.store.prompt_of_job("job-1").await.unwrap(), Some(id));
+    assert_eq!(bed.store.finish(id, Some("job-2"), NOW).await.unwrap(), Finish::Other("job-1".to_owned()));
+    assert_eq!(bed.store.finish(id, None, NOW).await.unwrap(), Finish::Go);
+    bed.end(&mut inbox, id, "c", EntryType::Answer).await;
+    assert_eq!(bed.store.finish(id, Some("job-1"), NOW).await.unwrap(), Finish::Terminal(Phase::Answered));
+    assert_eq!(bed.store.finish(new_id(), None, NOW).await.unwrap(), Finish::Missing);
+}
+
+#[tokio::test]
+async fn what_nobody_understands_is_kept_as_it_came() {
+    let bed = Bed::new().await;
+    bed.store.unhandled(b"\xff{}").await.unwrap();
+    let kept: redis::streams::StreamRangeReply = bed.ask(&["XRANGE", &bed.store.keys().unhandled, "-", "+"]).await;
+    assert_eq!(kept.ids[0].get::<Vec<u8>>("body").unwrap(), b"\xff{}");
+}
