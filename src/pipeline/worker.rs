@@ -15,7 +15,7 @@ use super::settle::Settler;
 use super::stage::{Disposition, Stage};
 use crate::model::Backoff;
 use crate::model::dead_letter::Reason;
-use crate::runtime::{Clock, Lifecycle, Stop};
+use crate::runtime::{Clock, Lifecycle, Stop, chain};
 use crate::store::delivery::{Delivery, Settled};
 use crate::store::streams::Consumer;
 use crate::store::{Store, StoreError};
@@ -91,7 +91,7 @@ impl<S: Stage> Worker<S> {
                     this.pause().await;
                 }
                 Err(error) => {
-                    error!(stage = S::STREAM.stage(), error = %error, cause = ?std::error::Error::source(&error), "failed to read");
+                    error!(stage = S::STREAM.stage(), error = %chain(&error), "failed to read");
                     this.pause().await;
                 }
             }
@@ -208,7 +208,7 @@ impl<S: Stage> Worker<S> {
             return Some("lost");
         }
         if !error.passes() {
-            warn!(error = %error, cause = ?std::error::Error::source(error), "left a delivery pending");
+            warn!(error = %chain(error), "left a delivery pending");
         }
         self.pause().await;
         let give_up = !error.passes() || self.stop.is_requested();

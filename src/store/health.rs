@@ -6,8 +6,8 @@ use tracing::{info, warn};
 
 use super::wake::Wake;
 use super::{Store, StoreError};
-use crate::runtime::Stop;
 use crate::runtime::readiness::Handle;
+use crate::runtime::{Stop, chain};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
                 readiness.ready();
             }
             (Err(error), _) => {
-                warn!(error = %error, cause = ?std::error::Error::source(error), "redis does not answer");
+                warn!(error = %chain(error), "redis does not answer");
                 readiness.not_ready("redis does not answer");
             }
         }
