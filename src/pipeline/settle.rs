@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::limits::Limits;
 use super::stage::{Disposition, Stage};
-use super::worker::Limits;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::{Attempt, Envelope, Finding, Verdict};
 use crate::runtime::Clock;
