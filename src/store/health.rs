@@ -29,6 +29,8 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
             (Ok(()), _) => {
                 info!("redis answers");
                 readiness.ready();
+                // Again after every interruption: it may be another server now.
+                tell_risks(store).await;
             }
             (Err(error), _) => {
                 warn!(error = %chain(error), "redis does not answer");
@@ -37,6 +39,13 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
         }
         up = Some(now);
         pause(stop).await;
+    }
+}
+
+async fn tell_risks(store: &Store) {
+    match store.risks().await {
+        Ok(risks) => risks.iter().for_each(|risk| warn!("{risk}")),
+        Err(error) => info!(error = %chain(&error), "redis does not say how it keeps what it is given"),
     }
 }
 

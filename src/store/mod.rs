@@ -17,6 +17,7 @@ pub mod inbox;
 pub mod keys;
 pub mod publish;
 pub mod record;
+mod risks;
 mod script;
 pub mod settle;
 pub mod streams;
