@@ -18,6 +18,7 @@ pub mod keys;
 pub mod publish;
 pub mod reconcile;
 pub mod record;
+mod risks;
 mod script;
 pub mod settle;
 pub mod streams;
