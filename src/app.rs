@@ -18,7 +18,9 @@ use crate::omni::signature::Verifier;
 use crate::omni::{ApiKey, Omni, OmniOptions, WebhookVerifier};
 use crate::pipeline::intake::Tenants;
 use crate::pipeline::submit::WebhookTarget;
-use crate::pipeline::{Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Submitter, Worker, due};
+use crate::pipeline::{
+    Canceller, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Submitter, Worker, due,
+};
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
 use crate::store::connection::Redis;
 use crate::store::wake::Wake;
@@ -88,6 +90,8 @@ impl App {
             store: store.clone(),
             intake: intake.clone(),
             receiver: Receiver::new(store.clone(), parts.clock.clone()),
+            canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             wake: wake.clone(),
             callers: Arc::new(config.callers.clone()),
             verifier: verifier(config, &parts.clock),

@@ -32,6 +32,10 @@ pub struct Record {
     pub traceparent: String,
     /// When it entered each phase it has been in, unix milliseconds.
     pub at: BTreeMap<Phase, u64>,
+    /// When somebody asked to cancel it, unix milliseconds.
+    pub cancel_requested: Option<u64>,
+    /// When it was replayed last, unix milliseconds: its deadlines run from then.
+    pub replayed_at: Option<u64>,
     /// The terminal entry's id in the conversation's stream.
     pub entry: Option<String>,
 }
@@ -47,14 +51,23 @@ impl Record {
         self.at.values().copied().min().unwrap_or_default()
     }
 
+    /// From when its own deadline runs, unix milliseconds: its acceptance, or its last replay.
+    pub fn clock_started_at(&self) -> u64 {
+        self.replayed_at.unwrap_or_default().max(self.accepted_at())
+    }
+
     pub(super) fn parse(id: PromptId, mut fields: HashMap<String, String>) -> Result<Self, StoreError> {
         const WHAT: StoreError = StoreError::Corrupt { what: "a prompt's record" };
         let at = fields
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix("at:")?.parse().ok()?, value.parse().ok()?)))
             .collect();
+        let time = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
+        let (cancel_requested, replayed_at) = (time("cancelRequested"), time("replayedAt"));
         Ok(Self {
             id,
+            cancel_requested,
+            replayed_at,
             conversation: fields.get("conversation").and_then(|name| Conversation::from_full(name)).ok_or(WHAT)?,
             phase: fields.get("phase").and_then(|word| word.parse().ok()).ok_or(WHAT)?,
             request: fields.get("request").map(|text| serde_json::from_str(text)).transpose().map_err(|_| WHAT)?,
