@@ -202,8 +202,8 @@ impl Store {
     pub async fn owner_of_letter(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
         let mut command = redis::cmd("HMGET");
         command.arg(self.keys.letter(id)).arg("lastAt").arg("closed").arg("conversation").arg("tenant");
-        type Fields = (Option<String>, Option<String>, Option<String>, Option<String>);
-        let (last_at, closed, conversation, tenant): Fields = self.redis.query(&command).await?;
+        let known: [Option<String>; 4] = self.redis.query(&command).await?;
+        let [last_at, closed, conversation, tenant] = known;
         if last_at.is_some() || closed.is_some() {
             let conversation = conversation.as_deref().and_then(Conversation::from_full);
             return Ok(Some(conversation.map_or_else(|| Tenant::new(tenant.as_deref()), |name| name.tenant())));
