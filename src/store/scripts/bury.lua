@@ -17,6 +17,8 @@ if (heir and heir ~= ARGV[6]) or bound ~= ARGV[13] then return {'again', heir or
 if ghost(KEYS[3], heir, KEYS[12]) then return {'again', successor(KEYS[2], KEYS[3], ARGV[1]), bound} end
 
 local open = redis.call('ZSCORE', KEYS[7], ARGV[9])
+-- Readers are told of the first death; again only where what died is that notice.
+local told = phase ~= 'dead' and redis.call('EXISTS', KEYS[8]) == 1
 local before = redis.call('HMGET', KEYS[8], 'history', 'firstAt')
 local history = ARGV[11]
 if before[1] and before[1] ~= '' then history = before[1] .. '\n' .. history end
@@ -37,6 +39,6 @@ if phase then
   redis.call('PERSIST', KEYS[2])
   if bound ~= '' then bind(KEYS[13], KEYS[2], ARGV[12]) end
 end
-if ARGV[8] ~= '' then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
+if ARGV[8] ~= '' and not told then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
 finished(KEYS[5], ARGV[2])
 return {'buried'}

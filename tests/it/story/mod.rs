@@ -1,6 +1,8 @@
 //! Stories: what people do, what goes wrong, what they see.
 
 mod answers;
+mod cancel;
 mod conversations;
+mod dead;
 mod faults;
 mod intake;
