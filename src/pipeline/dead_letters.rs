@@ -77,13 +77,16 @@ fn discarded((prompt_id, conversation): (PromptId, Conversation)) -> Finding {
     Finding { prompt_id, conversation, verdict: Verdict::Failed { code: "discarded".to_owned(), message } }
 }
 
-/// A prompt that could not be asked is asked. Anything else goes back as the entry it was.
+/// A prompt that could not be asked is asked. Anything else goes back as the entry it was, ours without its attempts.
 fn back(letter: &WholeLetter, has_prompt: bool) -> Back {
-    let is_end = Stream::of_stage(&letter.letter.stage) == Some(Stream::Inbox) && !tells_a_delay(&letter.original);
+    let stream = Stream::of_stage(&letter.letter.stage);
+    let is_end = stream == Some(Stream::Inbox) && !tells_a_delay(&letter.original);
     if has_prompt && !is_end {
         return Back::Ask;
     }
-    Back::Entry(letter.entry().into_iter().map(|(name, value)| (name, afresh(value))).collect())
+    let ours = |name: &str| stream != Some(Stream::Intake) && name == Stream::Inbox.field();
+    let again = |(name, value): (String, Vec<u8>)| if ours(&name) { (name, afresh(value)) } else { (name, value) };
+    Back::Entry(letter.entry().into_iter().map(again).collect())
 }
 
 /// Whether it is the notice of an earlier death: replaying that would end nothing.
@@ -94,7 +97,7 @@ fn tells_a_delay(original: &[u8]) -> bool {
     )
 }
 
-/// The entry without its attempts; bytes that are no entry of ours as they are.
+/// The entry without its attempts; bytes that nobody can read as they are.
 fn afresh(original: Vec<u8>) -> Vec<u8> {
     let Ok(Value::Object(mut entry)) = serde_json::from_slice(&original) else { return original };
     if entry.get("v").and_then(Value::as_u64) != Some(VERSION.into()) {
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_goes_back_byte_by_byte() {
+    fn what_nobody_can_read_goes_back_byte_by_byte() {
         for bytes in [&b"\xff\x00{"[..], b"{not json", b"[1, 2]", b"{\"prompt\": \"a\",  \"history\": 1}"] {
             assert_eq!(afresh(bytes.to_vec()), bytes);
         }

@@ -103,15 +103,15 @@ async fn bytes_that_are_no_text_are_shown_as_base64() {
 async fn a_decision_is_answered_once_and_told_afterwards() {
     let relay = relay().await;
     let (replayed, discarded) = (dead(&relay, "acme-key", "t-1").await, dead(&relay, "acme-key", "t-2").await);
-    let replay = format!("/v1/dead-letters/{replayed}/replay");
-    let answer = relay.post(&replay, "").bearer_auth("acme-key").send().await.unwrap();
+    let again = format!("/v1/dead-letters/{replayed}/replay");
+    let answer = relay.post(&again, "").bearer_auth("acme-key").send().await.unwrap();
     assert_eq!(answer.status(), 202);
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({"outcome": "replayed"}));
     let waited = format!("/v1/prompts/{replayed}?wait=10");
     let ended: Value = relay.get(&waited).bearer_auth("acme-key").send().await.unwrap().json().await.unwrap();
     assert_eq!(ended["entry"]["type"], "omni.answer");
     eventually("its end is recorded", || async {
-        let answer = relay.post(&replay, "").bearer_auth("acme-key").send().await.unwrap();
+        let answer = relay.post(&again, "").bearer_auth("acme-key").send().await.unwrap();
         assert_eq!(answer.status(), 200);
         (answer.json::<Value>().await.unwrap()["outcome"] == "already_settled").then_some(())
     })
@@ -155,14 +155,14 @@ async fn tenants_do_not_see_each_others_letters() {
     assert_eq!(ids(&list(&relay, "acme-key", &of_omni).await), Vec::<&str>::new());
 
     let path = format!("/v1/dead-letters/{globex}");
-    let replay = format!("{path}/replay");
-    for request in [relay.get(&path), relay.delete(&path), relay.post(&replay, "")] {
+    let again = format!("{path}/replay");
+    for request in [relay.get(&path), relay.delete(&path), relay.post(&again, "")] {
         let answer = request.bearer_auth("acme-key").send().await.unwrap();
         assert_eq!(problem(answer, 404).await["code"], "dead_letter_not_found");
     }
     // Also once it is closed.
     assert_eq!(relay.delete(&path).bearer_auth("globex-key").send().await.unwrap().status(), 202);
-    for request in [relay.delete(&path), relay.post(&replay, "")] {
+    for request in [relay.delete(&path), relay.post(&again, "")] {
         problem(request.bearer_auth("acme-key").send().await.unwrap(), 404).await;
     }
     relay.stop().await;
@@ -173,8 +173,8 @@ async fn only_operators_touch_letters() {
     let relay = relay().await;
     let id = dead(&relay, "acme-key", "t-1").await;
     let path = format!("/v1/dead-letters/{id}");
-    let replay = format!("{path}/replay");
-    let calls = || [relay.get("/v1/dead-letters"), relay.get(&path), relay.delete(&path), relay.post(&replay, "")];
+    let again = format!("{path}/replay");
+    let calls = || [relay.get("/v1/dead-letters"), relay.get(&path), relay.delete(&path), relay.post(&again, "")];
     for request in calls() {
         let answer = request.bearer_auth("chat-key").send().await.unwrap();
         assert_eq!(problem(answer, 403).await["code"], "missing_scope");
