@@ -59,7 +59,7 @@ pub const KEYS: &[Key] = &[
     key("callers.<name>.key", "", "one or two of <key> or sha256:<64 hexadecimal digits>", "the bearer key of a caller, two while it is rotated").secret(),
     key("callers.<name>.tenant", "", "1 to 64 of A-Z a-z 0-9 . _ -", "the tenant a caller is bound to; without: an operator's caller"),
     key("callers.<name>.scopes", "prompts,read", "a list of prompts, read, ops, mcp", "what a caller may do"),
-    key("callers.<name>.weight", "1", "a whole number from 1 to 1000", "turns its tenant gets while others get one").later(),
+    key("callers.<name>.weight", "1", "a whole number from 1 to 1000", "turns its tenant gets while others get one"),
     key("runtime.workers", "", "a whole number from 1 to 1024", "threads; by default one less than there are cores, at least one"),
     key("log.level", "info", "error, warn, info, debug, trace, or filter directives such as info,omni_relay=debug", "what is logged; RUST_LOG goes before it"),
     key("log.format", "json", "json or pretty", "one JSON object a line, or lines for people"),

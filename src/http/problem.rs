@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::model::prompt::{FieldError, Invalid};
 use crate::pipeline::IntakeError;
+use crate::runtime::chain;
 use crate::store::StoreError;
 
 /// Seconds after which another try makes sense.
@@ -144,14 +145,4 @@ impl From<IntakeError> for Problem {
             IntakeError::Store(error) => error.into(),
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -135,7 +135,7 @@ fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> 
     let mut steps: Vec<Step> = record.at.iter().filter_map(known).collect();
     if phase.is_terminal() && !record.at.contains_key(&phase) {
         let time = entry.and_then(|entry| entry.fields.iter().find(|(name, _)| name == "time"));
-        let at = time.and_then(|(_, time)| time.parse().ok());
+        let at = time.and_then(|(_, time)| time.parse::<Timestamp>().ok()?.round(Unit::Millisecond).ok());
         steps.extend(at.map(|at| Step { phase: phase.as_str(), at }));
     }
     steps.sort_by_key(|step| step.at);

@@ -19,6 +19,7 @@ pub const MAX_PROFILE: usize = 16 * 1024;
 /// Longest idempotency key in bytes.
 pub const MAX_IDEMPOTENCY_KEY: usize = 256;
 
+/// The last one is known on the intake stream only: over HTTP the caller's key says whose prompt it is.
 const KNOWN: [&str; 13] = [
     "prompt",
     "modelId",
@@ -111,18 +112,13 @@ impl Body {
     /// Reads and checks a body. Existence of models, topics and conversations is left to Omni.
     pub fn parse(bytes: &[u8], defaults: Defaults) -> Result<Self, Invalid> {
         let value: Value = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)?;
-        let Value::Object(mut object) = value else {
+        let Value::Object(object) = value else {
             return Err(Invalid::Fields(vec![FieldError {
                 pointer: String::new(),
                 detail: "must be an object".to_owned(),
             }]));
         };
         let fingerprint = fingerprint(&object);
-        if !defaults.names_tenant && object.get("tenant").is_some() {
-            object.remove("tenant");
-            let detail = "is not taken here: the caller's key says whose prompt it is".to_owned();
-            return Err(Invalid::Fields(vec![FieldError { pointer: "/tenant".to_owned(), detail }]));
-        }
         let mut fields = Fields::new("", object);
         let prompt = required(&mut fields, "prompt", |fields| fields.text("prompt", MAX_PROMPT));
         let model_id = match fields.uuid("modelId").or(defaults.model_id) {
@@ -142,9 +138,10 @@ impl Body {
             metadata(&mut fields),
             fields.flag("progress"),
             fields.integer("deadlineSeconds", 1, 86_400),
-            fields.text("tenant", 64),
+            if defaults.names_tenant { fields.text("tenant", 64) } else { None },
         );
-        let errors = fields.finish(&KNOWN);
+        let known = if defaults.names_tenant { &KNOWN[..] } else { &KNOWN[..KNOWN.len() - 1] };
+        let errors = fields.finish(known);
         let (Some(prompt), Some(model_id), Some(user), true) = (prompt, model_id, user, errors.is_empty()) else {
             return Err(Invalid::Fields(errors));
         };

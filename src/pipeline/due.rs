@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::{Clock, Stop};
+use crate::runtime::{Clock, Stop, chain};
 use crate::store::{Store, StoreError};
 
 /// Longest pause between two looks: something may be deferred to an earlier time meanwhile.
@@ -22,7 +22,7 @@ pub async fn run(store: Store, clock: Clock, stop: Stop) -> Result<(), StoreErro
             }
             Err(error) if error.passes() => LOOK,
             Err(error) => {
-                tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "failed to promote");
+                tracing::error!(error = %chain(&error), "failed to promote");
                 LOOK
             }
         };

@@ -233,7 +233,7 @@ impl Stage for IntakeStage {
     async fn handle(&self, delivery: &Delivery, _: &Envelope<Pushed>) -> Result<Disposition, StoreError> {
         let bytes = delivery.field("data").unwrap_or_default();
         let error = match self.accept(delivery, bytes).await {
-            Ok(()) => return Ok(Disposition::Done),
+            Ok(()) => return Ok(Disposition::Accepted),
             Err(IntakeError::Store(error)) => return Err(error),
             Err(error) => error,
         };

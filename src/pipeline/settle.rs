@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::limits::Limits;
 use super::stage::{Disposition, Stage};
-use super::worker::Limits;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::{Attempt, Envelope, Finding, Verdict};
 use crate::runtime::Clock;
@@ -69,6 +69,7 @@ impl Settler {
             Disposition::Bury { reason, error, finding } => {
                 self.bury(stage, delivery, envelope, *reason, error, finding.clone()).await
             }
+            Disposition::Accepted => Ok(Settled::Yes),
             Disposition::Done | Disposition::Wait { .. } | Disposition::Retry { .. } => self.store.done(delivery).await,
         }
     }
@@ -157,6 +158,8 @@ impl Settler {
             verdict: Verdict::Delayed { reason: reason.as_str().to_owned() },
         });
         let settled = self.store.bury(delivery, &letter, record.as_ref(), finding.or(delayed).as_ref()).await?;
+        // What was wrong with a pushed prompt names its fields, which are the caller's words.
+        let error = if reason == Reason::InvalidPrompt { "see the letter" } else { error };
         warn!(letter = letter.id, reason = reason.as_str(), error, attempts = letter.history.len(), "dead letter");
         metrics::counter!("omni_relay_dead_letters_total", "stage" => letter.stage, "reason" => reason.as_str())
             .increment(1);

@@ -18,6 +18,8 @@ use crate::store::settle::Ending;
 pub enum Disposition {
     /// Nothing more to do.
     Done,
+    /// Nothing at all to do: accepting the prompt settled the delivery.
+    Accepted,
     /// The prompt's terminal entry is out.
     Settle(Box<Ending>),
     /// An entry is out that ends nothing.
@@ -54,6 +56,7 @@ impl Disposition {
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Accepted => "accepted",
             Self::Settle(_) => "settled",
             Self::Tell(..) => "told",
             Self::Refuse(_) => "refused",

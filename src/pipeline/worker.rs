@@ -11,11 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, warn};
 
+use super::limits::Limits;
 use super::settle::Settler;
 use super::stage::{Disposition, Stage};
-use crate::model::Backoff;
 use crate::model::dead_letter::Reason;
-use crate::runtime::{Clock, Lifecycle, Stop};
+use crate::runtime::{Clock, Lifecycle, Stop, chain};
 use crate::store::delivery::{Delivery, Settled};
 use crate::store::streams::Consumer;
 use crate::store::{Store, StoreError};
@@ -28,19 +28,6 @@ const AWAY: Duration = Duration::from_millis(200);
 const MOST_DELIVERIES: u64 = 5;
 /// Consumers that hold nothing and were not seen for this long are removed.
 const FORGOTTEN: Duration = Duration::from_hours(1);
-
-/// How a worker behaves.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Entries in work at once.
-    pub handlers: usize,
-    /// An entry that nobody renewed for this long is abandoned.
-    pub claim_after: Duration,
-    /// Longest time an entry may spend waiting.
-    pub max_wait: Duration,
-    /// What follows a failed attempt.
-    pub backoff: Backoff,
-}
 
 /// Runs one stage.
 pub struct Worker<S> {
@@ -91,7 +78,7 @@ impl<S: Stage> Worker<S> {
                     this.pause().await;
                 }
                 Err(error) => {
-                    error!(stage = S::STREAM.stage(), error = %error, cause = ?std::error::Error::source(&error), "failed to read");
+                    error!(stage = S::STREAM.stage(), error = %chain(&error), "failed to read");
                     this.pause().await;
                 }
             }
@@ -144,7 +131,9 @@ impl<S: Stage> Worker<S> {
     fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, free: Vec<OwnedSemaphorePermit>) {
         for (delivery, permit) in deliveries.into_iter().zip(free) {
             let this = self.clone();
-            let span = tracing::info_span!("stage", stage = S::STREAM.stage(), entry = delivery.id());
+            let prompt = tracing::field::Empty;
+            let span =
+                tracing::info_span!("stage", stage = S::STREAM.stage(), entry = delivery.id(), prompt.id = prompt);
             let work = async move {
                 this.work(delivery).await;
                 drop(permit);
@@ -170,6 +159,9 @@ impl<S: Stage> Worker<S> {
     async fn handle(&self, delivery: &Delivery) -> &'static str {
         let bury = |reason, error: String| Disposition::Bury { reason, error, finding: None };
         let envelope = self.stage.read(delivery);
+        if let Some(id) = envelope.as_ref().ok().and_then(|envelope| self.stage.prompt(&envelope.work)) {
+            tracing::Span::current().record("prompt.id", tracing::field::display(id));
+        }
         let decision = match &envelope {
             Err(malformed) => bury(Reason::Malformed, malformed.to_string()),
             Ok(_) if delivery.deliveries() > MOST_DELIVERIES => {
@@ -208,7 +200,7 @@ impl<S: Stage> Worker<S> {
             return Some("lost");
         }
         if !error.passes() {
-            warn!(error = %error, cause = ?std::error::Error::source(error), "left a delivery pending");
+            warn!(error = %chain(error), "left a delivery pending");
         }
         self.pause().await;
         let give_up = !error.passes() || self.stop.is_requested();

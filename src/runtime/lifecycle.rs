@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::chain;
+
 /// How long a hard stop waits for tasks to be dropped. Only one that blocks its thread takes longer.
 const HARD_LIMIT: Duration = Duration::from_secs(2);
 
@@ -151,7 +153,7 @@ impl Lifecycle {
         }
     }
 
-    fn ended_badly(&self, name: &'static str, error: &(dyn Error + Send + Sync)) {
+    fn ended_badly(&self, name: &'static str, error: &(dyn Error + Send + Sync + 'static)) {
         if self.stop.is_requested() {
             warn!(task = name, error = %chain(error), "task ended with an error while stopping");
         } else {
@@ -196,16 +198,6 @@ impl Outcome {
             Self::Forced => ExitCode::from(3),
         }
     }
-}
-
-fn chain(error: &(dyn Error + Send + Sync)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

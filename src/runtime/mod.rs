@@ -1,5 +1,6 @@
 //! What every part of the process stands on: time, tasks and their end, readiness, logs, metrics, traces.
 
+mod chain;
 mod clock;
 pub mod failpoint;
 mod lifecycle;
@@ -8,6 +9,7 @@ pub mod metrics;
 pub mod readiness;
 mod trace_context;
 
+pub use chain::chain;
 pub use clock::Clock;
 pub use lifecycle::{Lifecycle, Outcome, Stop};
 pub use metrics::Metrics;

@@ -6,8 +6,8 @@ use tracing::{info, warn};
 
 use super::wake::Wake;
 use super::{Store, StoreError};
-use crate::runtime::Stop;
 use crate::runtime::readiness::Handle;
+use crate::runtime::{Stop, chain};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,14 +29,23 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
             (Ok(()), _) => {
                 info!("redis answers");
                 readiness.ready();
+                // Again after every interruption: it may be another server now.
+                tell_risks(store).await;
             }
             (Err(error), _) => {
-                warn!(error = %error, cause = ?std::error::Error::source(error), "redis does not answer");
+                warn!(error = %chain(error), "redis does not answer");
                 readiness.not_ready("redis does not answer");
             }
         }
         up = Some(now);
         pause(stop).await;
+    }
+}
+
+async fn tell_risks(store: &Store) {
+    match store.risks().await {
+        Ok(risks) => risks.iter().for_each(|risk| warn!("{risk}")),
+        Err(error) => info!(error = %chain(&error), "redis does not say how it keeps what it is given"),
     }
 }
 

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod letters;
 pub mod publish;
 pub mod record;
+mod risks;
 mod script;
 pub mod settle;
 pub mod streams;

@@ -9,6 +9,7 @@ mod omni_client;
 mod openapi;
 mod recorded;
 mod redis;
+mod secrets;
 mod simulator;
 mod store;
 mod story;

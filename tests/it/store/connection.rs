@@ -126,3 +126,13 @@ async fn a_redis_that_became_a_replica_is_a_wait() {
     store.redis().query::<String>(&role("NO", "ONE")).await.unwrap();
     store.receive(super::bed::webhook(uuid::Uuid::new_v4())).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_redis_that_loses_what_it_is_given_is_called_so() {
+    let dump = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v0.1.0/dump.rdb");
+    let careless = TestRedis::private_with(&dump).await;
+    let risks = store(&careless.url()).risks().await.unwrap();
+    assert!(risks.iter().any(|risk| risk.contains("appendonly yes")), "{risks:?}");
+    let careful = TestRedis::private().await;
+    assert_eq!(store(&careful.url()).risks().await.unwrap(), Vec::<String>::new());
+}

@@ -6,6 +6,7 @@
 mod check;
 mod look;
 mod parts;
+mod process;
 
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
 pub(crate) use look::eventually;
-pub(crate) use parts::{MODEL, Setting};
-use parts::{SECRET, free_port, sources};
+pub(crate) use parts::{MODEL, SECRET, Setting};
+use parts::{free_port, sources};
+pub(crate) use process::Process;
 
 /// Longest time anything in a story may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

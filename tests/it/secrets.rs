@@ -1,0 +1,47 @@
+//! P12: what customers say and what opens doors stands in no log line and no metric, even at the most talkative level.
+
+use omni_relay::simulator::{Behaviour, Fault, FaultKind};
+use serde_json::json;
+
+use crate::world::{MODEL, Process, SECRET, World, eventually, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_secret_is_logged_or_measured() {
+    let mut world = World::new().await;
+    let _ = world.stop().await;
+    let process = Process::start(&world, &[("RUST_LOG", "trace,h2=info,hyper_util=info,reqwest=info")]).await;
+    let user = json!({"externalId": "emea-anna", "name": "Anna Geheim", "email": "anna@geheim.example"});
+    let secrets =
+        ["ACME pays", "Geheim", "geheim.example", "metadata-of-acme", "ledger-of-acme", SECRET, "omni_osk_test"];
+
+    let body = json!({"prompt": "revenue by region where ACME pays", "user": user, "conversation": "thread",
+                      "metadata": {"note": "metadata-of-acme"}});
+    let answered = world.ask_with(body).await;
+    let answer = world.eventually_answered(&answered).await;
+    let message = text(&answer["data"], "message");
+
+    world.sim.next_job(Behaviour::new().failed("E1", "no table ledger-of-acme"));
+    let failed = world.ask_with(json!({"prompt": "what ACME pays", "user": user, "conversation": "thread"})).await;
+    world.eventually_ends(&failed).await;
+    world.sim.next_job(Behaviour::new().refused(400));
+    let refused = world.ask_with(json!({"prompt": "what ACME pays", "user": user, "conversation": "thread"})).await;
+    world.eventually_ends(&refused).await;
+    world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(503, None)).times(10));
+    let dead = world.ask_with(json!({"prompt": "what ACME pays", "user": user, "conversation": "thread"})).await;
+    world.eventually_in(&dead, "dead").await;
+    world.push(&json!({"prompt": "q", "modelId": MODEL, "userId": MODEL, "what ACME pays us": 1}).to_string()).await;
+    eventually("the pushed prompt is a dead letter", async || (world.letters().await.len() == 2).then_some(())).await;
+    let wrong = world.post(&json!({"what ACME pays": "Geheim", "user": user})).await;
+    assert_eq!(wrong.status(), 422);
+    let metrics = world.get("/metrics").await.text().await.unwrap();
+
+    let log = process.log();
+    assert!(log.iter().any(|line| line.contains("dead letter")), "this looked at the wrong log: {log:#?}");
+    assert!(metrics.contains("omni_relay_dead_letters_total"), "{metrics}");
+    let answers = message.lines().filter(|line| line.len() > 20);
+    for secret in secrets.into_iter().chain(answers) {
+        let told: Vec<&String> = log.iter().filter(|line| line.contains(secret)).collect();
+        assert!(told.is_empty(), "{secret:?} is in the log: {told:#?}");
+        assert!(!metrics.contains(secret), "{secret:?} is in the metrics");
+    }
+}
