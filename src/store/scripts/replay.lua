@@ -44,5 +44,7 @@ else
   end
 end
 redis.call('HSET', KEYS[1], 'phase', to, 'at:' .. to, ARGV[5], 'replayedAt', ARGV[5])
+-- What was found out before, about its time and its job, holds no more.
+redis.call('HDEL', KEYS[1], 'expiring', 'misses')
 redis.call('ZADD', KEYS[4], check, id)
 return {'replayed', to}

@@ -103,6 +103,8 @@ impl Dead {
 async fn a_replayed_prompt_takes_the_free_slot_and_is_asked_once() {
     let mut dead = Dead::new().await;
     let id = dead.unasked().await;
+    let key = dead.bed.store.keys().prompt(&id.to_string());
+    dead.bed.ask::<i64>(&["HSET", &key, "expiring", "1", "misses", "2"]).await;
     dead.clock.shift(Duration::from_hours(1));
     let now = dead.clock.now_ms();
     assert_eq!(dead.replay(id).await, Some(Decided::Replayed));
@@ -111,6 +113,8 @@ async fn a_replayed_prompt_takes_the_free_slot_and_is_asked_once() {
     let record = dead.bed.record(id).await;
     assert_eq!(record.phase, Phase::Queued);
     assert!(record.clock_started_at() >= now, "its clocks go on where they were");
+    let old: Vec<Option<String>> = dead.bed.ask(&["HMGET", &key, "expiring", "misses"]).await;
+    assert_eq!(old, [None, None], "it would expire at once");
     assert!(record.accepted_at() < record.clock_started_at(), "when it was accepted is forgotten");
     let check = dead.check(id).await.expect("it is looked at again");
     assert!((now + 74_000..=now + 76_000).contains(&check), "{check}");
