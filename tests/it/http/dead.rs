@@ -186,7 +186,8 @@ async fn only_operators_touch_letters() {
     problem(relay.post(&cancel, "").bearer_auth("operator-key").send().await.unwrap(), 403).await;
     problem(relay.post(&cancel, "").bearer_auth("globex-key").send().await.unwrap(), 404).await;
     let answer = relay.post(&cancel, "").bearer_auth("chat-key").send().await.unwrap();
-    assert_eq!(answer.status(), 202);
+    // Its end may be out by the time of the answer.
+    assert!([200, 202].contains(&answer.status().as_u16()), "{}", answer.status());
     let waited = format!("/v1/prompts/{id}?wait=10");
     let ended: Value = relay.get(&waited).bearer_auth("chat-key").send().await.unwrap().json().await.unwrap();
     assert_eq!(ended["entry"]["type"], "omni.cancelled");
