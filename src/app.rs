@@ -20,7 +20,8 @@ use crate::pipeline::intake::Tenants;
 use crate::pipeline::reconcile::{self, Pace, Tuning};
 use crate::pipeline::submit::WebhookTarget;
 use crate::pipeline::{
-    Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter, Worker, due,
+    Canceller, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter,
+    Worker, due,
 };
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
 use crate::store::connection::Redis;
@@ -95,6 +96,8 @@ impl App {
             store: store.clone(),
             intake: intake.clone(),
             receiver: Receiver::new(store.clone(), parts.clock.clone()),
+            canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             wake: wake.clone(),
             callers: Arc::new(config.callers.clone()),
             verifier: verifier(config, &parts.clock),

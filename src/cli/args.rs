@@ -9,7 +9,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use super::ask::Ask;
 use super::completions::Completions;
 use super::config::Configuration;
+use super::dead::Dead;
 use super::demo::Demo;
+use super::prompt::Prompt;
 use super::serve::Serve;
 use super::simulate::Simulate;
 use super::tail::Tail;
@@ -35,6 +37,8 @@ enum Command {
     Simulate(Simulate),
     Ask(Ask),
     Tail(Tail),
+    Prompt(Prompt),
+    Dead(Dead),
     Webhook(Webhook),
     Config(Configuration),
     Completions(Completions),
@@ -69,6 +73,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Simulate(command) => command.run(),
         Command::Ask(command) => command.run(),
         Command::Tail(command) => command.run(config),
+        Command::Prompt(command) => command.run(config),
+        Command::Dead(command) => command.run(config),
         Command::Webhook(command) => command.run(),
         Command::Config(command) => command.run(config),
         Command::Completions(command) => command.run(self::command()),

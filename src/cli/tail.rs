@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::args::Output;
 use super::runtime;
 use super::show::{self, Style};
+use super::store::store;
 use crate::config::{Config, Sources};
 use crate::model::Conversation;
 use crate::model::entry::EntryType;
-use crate::store::connection::Redis;
 use crate::store::conversation::Stored;
 use crate::store::follow::Follower;
-use crate::store::{Policy, Store};
 
 /// Between attempts while Redis is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -106,18 +104,6 @@ async fn next(follower: &mut Follower) -> anyhow::Result<Vec<Stored>> {
             Err(error) => return Err(error).context("failed to read the stream"),
         }
     }
-}
-
-/// A store that only reads.
-fn store(config: &Config) -> anyhow::Result<Store> {
-    let redis = Redis::new(config.redis.url.expose_secret()).context("failed to use redis.url")?;
-    let policy = Policy {
-        retention: config.retention,
-        answers_age: config.answers.max_age,
-        answers_len: config.answers.max_len,
-        window: 0,
-    };
-    Ok(Store::new(redis, &config.namespace, policy))
 }
 
 fn conversation(name: &str) -> Result<Conversation, String> {

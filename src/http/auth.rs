@@ -22,6 +22,13 @@ pub(super) struct Prompts;
 /// Reading prompts and conversations.
 pub(super) struct Read;
 
+/// Operating.
+pub(super) struct Ops;
+
+impl Need for Ops {
+    const SCOPE: Scope = Scope::Ops;
+}
+
 impl Need for Prompts {
     const SCOPE: Scope = Scope::Prompts;
 }
@@ -42,12 +49,40 @@ pub(super) struct Access {
     /// The caller's own tenant; the empty one for an operator's caller.
     pub(super) tenant: Tenant,
     everybody: bool,
+    /// The caller's name in the configuration.
+    caller: Option<String>,
 }
 
 impl Access {
+    /// Of somebody who may see everything.
+    pub(super) fn of_operator() -> Self {
+        Self { tenant: Tenant::default(), everybody: true, caller: None }
+    }
+
+    /// Who it is, for the audit.
+    pub(super) fn who(&self) -> String {
+        self.caller.as_ref().map_or_else(|| "http".to_owned(), |name| format!("http:{name}"))
+    }
+
+    /// Whether the caller may know what belongs to this tenant.
+    pub(super) fn sees_tenant(&self, tenant: &Tenant) -> bool {
+        self.everybody || *tenant == self.tenant
+    }
+
+    /// The tenant whose letters a caller lists that asks for `wanted`: `Err` where it may see none of them, `Ok(None)`
+    /// for all tenants.
+    pub(super) fn letters_of(&self, wanted: Option<Tenant>) -> Result<Option<Tenant>, ()> {
+        match wanted {
+            Some(tenant) if !self.sees_tenant(&tenant) => Err(()),
+            Some(tenant) => Ok(Some(tenant)),
+            None if self.everybody => Ok(None),
+            None => Ok(Some(self.tenant.clone())),
+        }
+    }
+
     /// Whether the caller may know that this conversation exists.
     pub(super) fn sees(&self, conversation: &Conversation) -> bool {
-        self.everybody || conversation.tenant() == self.tenant
+        self.sees_tenant(&conversation.tenant())
     }
 
     /// The conversation that the caller means by `name`: its own, or for who sees all tenants any by its full name.
@@ -77,7 +112,7 @@ fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access,
         return if from_elsewhere(headers) {
             Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "pages of other sites may not call without a key"))
         } else {
-            Ok(Access { tenant: Tenant::default(), everybody: true })
+            Ok(Access::of_operator())
         };
     }
     let Some(caller) = bearer(headers).and_then(|key| callers.authenticate(key)) else {
@@ -89,7 +124,8 @@ fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access,
         return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", "the caller's key lacks the scope for this"));
     }
     let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
-    Ok(Access { tenant: Tenant::new(caller.tenant.as_deref()), everybody })
+    let (tenant, name) = (Tenant::new(caller.tenant.as_deref()), caller.name.clone());
+    Ok(Access { tenant, everybody, caller: Some(name) })
 }
 
 /// Whether a browser calls for a page of another site: it reaches loopback too, and nobody asks it for a key.

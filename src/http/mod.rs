@@ -1,10 +1,14 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
-//! One file per resource: `webhook`, `prompts`, `prompt`, `events`, `probes`. Who may call stands in `auth`,
+//! One file per resource: `webhook`, `prompts`, `prompt`, `cancel`, `events`, `dead_letters`, `dead_letter`,
+//! `probes`. Who may call stands in `auth`,
 //! how failures look in `problem`, what happens around every request in `middleware`.
 
 mod auth;
 mod body;
+mod cancel;
+mod dead_letter;
+mod dead_letters;
 mod events;
 mod middleware;
 mod position;
@@ -16,6 +20,8 @@ mod tail;
 mod wait;
 mod webhook;
 
+pub use prompt::for_operator as prompt_for_operator;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,7 +32,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
-use crate::pipeline::{Intake, Receiver};
+use crate::pipeline::{Canceller, DeadLetters, Intake, Receiver};
 use crate::runtime::{Clock, Metrics, Readiness, Stop};
 use crate::store::Store;
 use crate::store::wake::Wake;
@@ -40,6 +46,10 @@ pub struct Services {
     pub intake: Intake,
     /// Stores webhooks.
     pub receiver: Receiver,
+    /// Cancels prompts.
+    pub canceller: Canceller,
+    /// Replays and discards.
+    pub dead_letters: DeadLetters,
     /// Wakes readers.
     pub wake: Wake,
     /// Who may call.
@@ -69,6 +79,10 @@ pub fn public(services: Services) -> Router {
         .route("/webhooks/omni", post(webhook::receive).layer(late))
         .route("/v1/prompts", post(prompts::create))
         .route("/v1/prompts/{id}", get(prompt::show))
+        .route("/v1/prompts/{id}/cancel", post(cancel::cancel))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}", get(dead_letter::show).delete(dead_letter::discard))
+        .route("/v1/dead-letters/{id}/replay", post(dead_letter::replay))
         .route("/v1/conversations/{key}/events", get(events::events))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz));

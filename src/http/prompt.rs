@@ -11,9 +11,9 @@ use super::auth::{Access, Authorized, Read};
 use super::problem::Problem;
 use super::{Services, wait};
 use crate::model::{Conversation, Phase, PromptId};
-use crate::store::StoreError;
 use crate::store::conversation::Stored;
 use crate::store::record::Record;
+use crate::store::{Store, StoreError};
 
 /// What callers see of a prompt.
 #[derive(Debug, Serialize)]
@@ -58,7 +58,7 @@ pub(super) async fn show(
     let record = visible(&services, &caller.access, id).await?;
     wait::for_end(&services, &record.conversation, id, wait).await;
     let record = if wait.is_zero() { record } else { visible(&services, &caller.access, id).await? };
-    Ok(Json(object(&services, &caller.access, record).await?))
+    Ok(Json(object(&services.store, &caller.access, record).await?))
 }
 
 /// The record, when the caller may know of it.
@@ -68,8 +68,7 @@ pub(super) async fn visible(services: &Services, access: &Access, id: PromptId) 
 }
 
 /// The object of a record. The entry counts as soon as readers can see it, even where the record does not say so yet.
-pub(super) async fn object(services: &Services, access: &Access, record: Record) -> Result<Object, StoreError> {
-    let store = &services.store;
+pub(super) async fn object(store: &Store, access: &Access, record: Record) -> Result<Object, StoreError> {
     let out = store.terminal_entry(&record.conversation, record.id).await?;
     let ended = out.as_ref().and_then(|(kind, _)| kind.ends_in());
     let phase = ended.unwrap_or(record.phase);
@@ -90,6 +89,14 @@ pub(super) async fn object(services: &Services, access: &Access, record: Record)
         entry: entry.map(|entry| entry.event),
         ended: phase.is_terminal(),
     })
+}
+
+/// The object of a prompt as an operator sees it, for programs; and whether it has ended.
+pub async fn for_operator(store: &Store, record: Record) -> Result<(serde_json::Value, bool), StoreError> {
+    let object = object(store, &Access::of_operator(), record).await?;
+    let ended = object.ended;
+    let what = |_| StoreError::Corrupt { what: "a prompt's entry" };
+    Ok((serde_json::to_value(object).map_err(what)?, ended))
 }
 
 /// The object of a prompt that was just accepted and cannot be looked up.
@@ -135,6 +142,6 @@ fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> 
     steps
 }
 
-fn not_found() -> Problem {
+pub(super) fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "prompt_not_found", "there is no such prompt")
 }

@@ -52,7 +52,7 @@ async fn shown(services: &Services, access: &Access, id: PromptId, wait: Duratio
     let record = prompt::visible(services, access, id).await?;
     wait::for_end(services, &record.conversation, id, wait).await;
     let record = if wait.is_zero() { record } else { prompt::visible(services, access, id).await? };
-    Ok(prompt::object(services, access, record).await?)
+    Ok(prompt::object(&services.store, access, record).await?)
 }
 
 /// The header's key: `Ok(None)` without one, `Err` with what would be right.

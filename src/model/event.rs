@@ -144,6 +144,8 @@ pub enum Verdict {
     },
     /// The prompt ends as `omni.expired`.
     Expired,
+    /// The prompt ends as `omni.cancelled`.
+    Cancelled,
     /// A dead letter holds the prompt: `omni.delayed`.
     Delayed {
         /// The dead letter's reason.
@@ -164,6 +166,7 @@ impl fmt::Debug for Verdict {
         f.write_str(match self {
             Self::Failed { .. } => "Failed",
             Self::Expired => "Expired",
+            Self::Cancelled => "Cancelled",
             Self::Delayed { .. } => "Delayed",
             Self::Found { .. } => "Found",
         })

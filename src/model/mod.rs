@@ -2,13 +2,14 @@
 //!
 //! What a prompt is and what makes one valid ([`prompt`]), the phases it passes ([`phase`]), what happened to it
 //! ([`event`]), what its readers see ([`entry`]), how a stage's work is wrapped while it travels ([`work`]), how long to
-//! wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`]).
+//! wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`]; [`letter`] as people see it).
 
 pub mod dead_letter;
 pub mod entry;
 pub mod event;
 mod fields;
 pub mod ids;
+pub mod letter;
 pub mod phase;
 pub mod prompt;
 pub mod retry;

@@ -89,14 +89,35 @@ impl Phase {
         }
     }
 
-    /// The phases from which a prompt may become `self`, as a script's argument: `" queued sending "`.
-    pub fn sources(self) -> String {
+    /// Whether a person's replay may take a dead prompt here: to be asked, to a job that it has already, or to its end.
+    /// Apart from [`Phase::may_become`], which says what happens without a person.
+    pub const fn may_be_replayed_to(self) -> bool {
+        matches!(self, Self::Queued | Self::Waiting | Self::Submitted | Self::Finishing)
+    }
+
+    /// Whether Omni has nothing of a prompt that is here, so that cancelling it ends it.
+    pub const fn ends_when_cancelled(self) -> bool {
+        matches!(self, Self::Waiting | Self::Queued | Self::Dead)
+    }
+
+    /// Whether Omni may be at work on a prompt that is here, so that cancelling it takes Omni.
+    pub const fn is_cancelled_at_omni(self) -> bool {
+        matches!(self, Self::Sending | Self::Submitted)
+    }
+
+    /// The phases for which `holds`, as a script's argument: `" queued sending "`.
+    pub fn list(holds: impl Fn(Self) -> bool) -> String {
         let mut list = String::from(" ");
-        for phase in Self::ALL.into_iter().filter(|phase| phase.may_become(self)) {
+        for phase in Self::ALL.into_iter().filter(|phase| holds(*phase)) {
             list.push_str(phase.as_str());
             list.push(' ');
         }
         list
+    }
+
+    /// The phases from which a prompt may become `self`, as a script's argument: `" queued sending "`.
+    pub fn sources(self) -> String {
+        Self::list(|phase| phase.may_become(self))
     }
 }
 
@@ -137,6 +158,15 @@ mod tests {
     #[test]
     fn a_create_is_only_sent_from_the_queue() {
         assert_eq!(Phase::Sending.sources(), " queued ");
+    }
+
+    #[test]
+    fn a_cancel_ends_marks_or_comes_too_late() {
+        assert_eq!(Phase::list(Phase::ends_when_cancelled), " waiting queued dead ");
+        assert_eq!(Phase::list(Phase::is_cancelled_at_omni), " sending submitted ");
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.is_terminal()) {
+            assert!(!phase.ends_when_cancelled() && !phase.is_cancelled_at_omni(), "{phase}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! decides, and says so as a [`stage::Disposition`]; only the one loop in [`worker`] settles deliveries.
 
 mod answer;
+pub mod cancel;
+pub mod dead_letters;
 mod decide;
 pub mod directory;
 pub mod due;
@@ -20,6 +22,8 @@ pub mod stage;
 pub mod submit;
 pub mod worker;
 
+pub use cancel::Canceller;
+pub use dead_letters::DeadLetters;
 pub use directory::Directory;
 pub use intake::{Intake, IntakeError, IntakeStage};
 pub use keyring::KeyRing;

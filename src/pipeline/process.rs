@@ -213,6 +213,7 @@ impl Process {
             }
             Verdict::Failed { code, message } => failed(code, message),
             Verdict::Expired => End::plain(EntryType::Expired),
+            Verdict::Cancelled => End::plain(EntryType::Cancelled),
             Verdict::Delayed { reason } => {
                 let mut end = End::plain(EntryType::Delayed);
                 end.data.insert("reason".to_owned(), reason.as_str().into());

@@ -80,6 +80,7 @@ impl Submitter {
         let conversation_id = match self.store.send(delivery, record, key.id(), now, check).await? {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
+            Send::Cancelled => return Ok(cancelled(record)),
             Send::Not(_) | Send::Missing | Send::Lost => return Ok(Disposition::Done),
         };
         failpoint::hit("submit.sending").await;
@@ -93,8 +94,8 @@ impl Submitter {
                 Ok(Disposition::Done)
             }
             Err(error) => {
-                self.store.unsend(delivery, record.id, self.clock.now_ms()).await?;
-                Ok(after(record, envelope, &error))
+                let given_up = self.store.unsend(delivery, record.id, self.clock.now_ms()).await?;
+                Ok(if given_up { cancelled(record) } else { after(record, envelope, &error) })
             }
         }
     }
@@ -239,6 +240,12 @@ fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Dis
         }
         other => Disposition::Retry { error: other.to_string(), not_before: other.retry_after() },
     }
+}
+
+/// Somebody asked to cancel it while it was being sent, and Omni did not take it.
+fn cancelled(record: &Record) -> Disposition {
+    let conversation = record.conversation.clone();
+    Disposition::Refuse(Finding { prompt_id: record.id, conversation, verdict: Verdict::Cancelled })
 }
 
 fn refuse(prompt_id: PromptId, record: &Record, code: &str, message: String) -> Disposition {

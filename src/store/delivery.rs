@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Serialize;
 
 use super::keys::Keys;
@@ -33,6 +35,19 @@ impl Stream {
             Self::Prompts => &keys.prompts,
             Self::Inbox => &keys.inbox,
         }
+    }
+
+    /// The field that its stage reads.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Intake => "data",
+            Self::Prompts | Self::Inbox => "entry",
+        }
+    }
+
+    /// The stream of a stage; `None` for a word that is none.
+    pub fn of_stage(stage: &str) -> Option<Self> {
+        [Self::Intake, Self::Prompts, Self::Inbox].into_iter().find(|stream| stream.stage() == stage)
     }
 
     /// The stage that reads it: a label of metrics, and part of a dead letter.
@@ -80,6 +95,16 @@ impl Delivery {
     /// A field's bytes.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name).map(Vec::as_slice)
+    }
+
+    /// The entry's fields as JSON, `[[name, base64 of the value]]`; `None` where it is what its stage reads and nothing else.
+    pub(super) fn fields(&self) -> Option<String> {
+        if self.fields.len() == 1 && self.fields.contains_key(self.stream.field()) {
+            return None;
+        }
+        let fields: Vec<(&str, String)> =
+            self.fields.iter().map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
+        serde_json::to_string(&fields).ok()
     }
 
     /// What a dead letter keeps of it: the one field of our own entries, or all fields of a foreign one as JSON.

@@ -18,7 +18,9 @@
 //! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot, never shorter |
 //! | `{N}:deadlines` | zset | promptId → next check | until terminal or dead |
 //! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
-//! | `{N}:dead`, `{N}:dead:<id>` | zset, hash | dead letters by time | until replayed, discarded or overtaken |
+//! | `{N}:dead` | zset | open dead letters by time | until replayed, discarded or overtaken |
+//! | `{N}:dead:<id>` | hash | a dead letter; `closed` (`replayed`, `discarded`) once it is not in `dead` any more | as above; closed: retention, or its prompt's end |
+//! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled (`what`) which letter or prompt (`id`) | 90 d |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
@@ -58,6 +60,8 @@ pub struct Keys {
     pub due_entries: String,
     /// `{N}:dead`
     pub dead: String,
+    /// `{N}:audit`
+    pub audit: String,
     /// `{N}:unhandled`
     pub unhandled: String,
     /// `{N}:answers`
@@ -84,6 +88,7 @@ impl Keys {
             due: control("due"),
             due_entries: control("due:entries"),
             dead: control("dead"),
+            audit: control("audit"),
             unhandled: control("unhandled"),
             answers: control("answers"),
             wake: format!("{namespace}:wake"),

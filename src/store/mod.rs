@@ -1,12 +1,14 @@
 //! Floor 2: the only speaker of Redis.
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
-//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`]. A [`delivery::Delivery`] is work that is
+//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]. A [`delivery::Delivery`] is work that is
 //! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
 
 pub mod accept;
+pub mod cancel;
 pub mod connection;
 pub mod conversation;
+pub mod dead;
 pub mod delivery;
 pub mod due;
 pub mod embedded;
@@ -15,6 +17,7 @@ pub mod follow;
 pub mod health;
 pub mod inbox;
 pub mod keys;
+pub mod letters;
 pub mod publish;
 pub mod reconcile;
 pub mod record;

@@ -32,6 +32,7 @@ pub struct Record {
     pub traceparent: String,
     /// When it entered each phase it has been in, unix milliseconds.
     pub at: BTreeMap<Phase, u64>,
+    accepted: Option<u64>,
     /// When somebody asked to cancel it, unix milliseconds.
     pub cancel_requested: Option<u64>,
     /// When it was replayed last, unix milliseconds: its deadlines run from then.
@@ -52,7 +53,7 @@ impl Record {
 
     /// When it was accepted, unix milliseconds.
     pub fn accepted_at(&self) -> u64 {
-        self.at.values().copied().min().unwrap_or_default()
+        self.accepted.or_else(|| self.at.values().copied().min()).unwrap_or_default()
     }
 
     /// From when its own deadline runs, unix milliseconds: its acceptance, or its last replay.
@@ -67,10 +68,12 @@ impl Record {
             .filter_map(|(name, value)| Some((name.strip_prefix("at:")?.parse().ok()?, value.parse().ok()?)))
             .collect();
         let time = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
-        let (cancel_requested, replayed_at) = (time("cancelRequested"), time("replayedAt"));
+        let (accepted, cancel_requested, replayed_at) =
+            (time("at:accepted"), time("cancelRequested"), time("replayedAt"));
         let expiring = time("expiring");
         Ok(Self {
             id,
+            accepted,
             cancel_requested,
             replayed_at,
             expiring,

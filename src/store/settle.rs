@@ -199,16 +199,18 @@ impl Store {
         call.arg(delivery.map(Delivery::consumer).unwrap_or_default()).arg(letter.at).arg(tenant.as_str()).arg(heir);
         call.arg(self.policy.window).arg(finding).arg(&letter.id).arg(phases).arg(history);
         call.arg(record.map(|record| record.conversation.as_str()).unwrap_or_default()).arg(conversation_id);
-        for (name, value) in letter_fields(letter, tenant.as_str()) {
+        for (name, value) in letter_fields(letter, delivery.and_then(Delivery::fields)) {
             call.arg(name).arg(value);
         }
         self.words(&call).await
     }
 }
 
-fn letter_fields(letter: &DeadLetter, tenant: &str) -> Vec<(&'static str, Vec<u8>)> {
+/// `fields` is the whole entry, where `original` is not all of it.
+fn letter_fields(letter: &DeadLetter, fields: Option<String>) -> Vec<(&'static str, Vec<u8>)> {
+    let tenant = letter.conversation.as_ref().map(Conversation::tenant).filter(|tenant| !tenant.is_none());
     let text = |value: &str| value.as_bytes().to_vec();
-    let mut fields = vec![
+    let mut kept = vec![
         ("v", text("1")),
         ("id", text(&letter.id)),
         ("stage", text(letter.stage)),
@@ -222,8 +224,9 @@ fn letter_fields(letter: &DeadLetter, tenant: &str) -> Vec<(&'static str, Vec<u8
         ("promptId", letter.prompt_id.map(|id| id.to_string())),
         ("jobId", letter.job_id.clone()),
         ("conversation", letter.conversation.as_ref().map(ToString::to_string)),
-        ("tenant", (!tenant.is_empty()).then(|| tenant.to_owned())),
+        ("tenant", tenant.map(|tenant| tenant.as_str().to_owned())),
+        ("fields", fields),
     ];
-    fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?.into_bytes()))));
-    fields
+    kept.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?.into_bytes()))));
+    kept
 }

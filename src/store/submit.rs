@@ -20,6 +20,8 @@ pub enum Send {
     Go(Option<String>),
     /// No: the prompt is not queued.
     Not(Phase),
+    /// No: somebody asked to cancel it.
+    Cancelled,
     /// No: there is no record.
     Missing,
     /// No: the delivery belongs to another consumer.
@@ -90,6 +92,7 @@ impl Store {
             ["go", ""] => Ok(Send::Go(None)),
             ["go", conversation_id] => Ok(Send::Go(Some((*conversation_id).to_owned()))),
             ["phase", phase] => Ok(Send::Not(phase.parse().map_err(|()| unexpected())?)),
+            ["cancelled"] => Ok(Send::Cancelled),
             ["missing"] => Ok(Send::Missing),
             ["lost"] => Ok(Send::Lost),
             _ => Err(unexpected()),
@@ -97,12 +100,13 @@ impl Store {
     }
 
     /// `sending → queued`: only where it is certain that Omni took nothing. The delivery stays the caller's; where it is
-    /// not any more (claimed and ended meanwhile by somebody who found `sending`), the prompt is queued again.
-    pub async fn unsend(&self, delivery: &Delivery, id: PromptId, now: u64) -> Result<(), StoreError> {
+    /// not any more (claimed and ended meanwhile by somebody who found `sending`), the prompt is queued again. Answers
+    /// whether somebody asked to cancel it meanwhile.
+    pub async fn unsend(&self, delivery: &Delivery, id: PromptId, now: u64) -> Result<bool, StoreError> {
         let id = id.to_string();
         let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id), &self.keys.prompts]);
         call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(&id);
-        self.reply::<i64>(&call).await.map(|_| ())
+        Ok(self.reply::<i64>(&call).await? == 2)
     }
 
     /// Records Omni's job. Safe to repeat.

@@ -4,6 +4,7 @@
 
 mod completions;
 mod config;
+mod dead;
 mod demo;
 mod embedded;
 mod help;

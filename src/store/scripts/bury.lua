@@ -18,15 +18,20 @@ local bound = phase and redis.call('HGET', KEYS[2], 'conversationId') or ''
 if (heir and heir ~= ARGV[6]) or bound ~= ARGV[13] then return {'again', heir or '', bound} end
 if ghost(KEYS[3], heir, KEYS[12]) then return {'again', successor(KEYS[2], KEYS[3], ARGV[1]), bound} end
 
+local open = redis.call('ZSCORE', KEYS[7], ARGV[9])
+-- Readers are told of the first death; again only where what died is that notice.
+local told = phase ~= 'dead' and redis.call('EXISTS', KEYS[8]) == 1
 local before = redis.call('HMGET', KEYS[8], 'history', 'firstAt')
 local history = ARGV[11]
 if before[1] and before[1] ~= '' then history = before[1] .. '\n' .. history end
+redis.call('HDEL', KEYS[8], 'closed', 'fields')
+redis.call('PERSIST', KEYS[8])
 redis.call('HSET', KEYS[8], unpack(ARGV, 14))
 redis.call('HSET', KEYS[8], 'history', history, 'firstAt', before[2] or ARGV[4], 'lastAt', ARGV[4])
 redis.call('ZADD', KEYS[7], ARGV[4], ARGV[9])
 if phase then
   redis.call('HSET', KEYS[1], 'phase', 'dead', 'at:dead', ARGV[4])
-  if not before[2] then redis.call('HINCRBY', KEYS[2], 'dead', 1) end
+  if not open then redis.call('HINCRBY', KEYS[2], 'dead', 1) end
   redis.call('ZREM', KEYS[4], ARGV[1])
   if heir then
     release(KEYS[2], KEYS[3], heir, KEYS[12], ARGV[4], KEYS[9], KEYS[10], KEYS[11], ARGV[5], ARGV[7])
@@ -36,6 +41,6 @@ if phase then
   redis.call('PERSIST', KEYS[2])
   if bound ~= '' then bind(KEYS[13], KEYS[2], ARGV[12]) end
 end
-if ARGV[8] ~= '' then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
+if ARGV[8] ~= '' and not told then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
 if delivery then finished(KEYS[5], ARGV[2]) end
 return {'buried'}

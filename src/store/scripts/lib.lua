@@ -16,6 +16,13 @@ local function lists(words, word)
   return string.find(words, ' ' .. word .. ' ', 1, true) ~= nil
 end
 
+-- Writes down who changed what, and forgets what is older than 90 days.
+local function audit(stream, who, what, id)
+  redis.call('XADD', stream, '*', 'who', who, 'what', what, 'id', id)
+  local oldest = math.max(0, tonumber(redis.call('TIME')[1]) - 90 * 86400) * 1000
+  redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
+end
+
 -- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while that is short and
 -- nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
 -- before others by its name, and again whenever it leaves and joins.

@@ -1,4 +1,5 @@
--- sent: Omni's 201. Recorded also on a prompt that moved on meanwhile: then it changes nothing else.
+-- sent: Omni's 201. Recorded also on a prompt that moved on meanwhile: then it changes nothing else. A prompt that was to
+-- be cancelled meanwhile is looked at right away.
 -- KEYS 1 record 2 job 3 slot 4 alias 5 deadlines
 -- ARGV 1 promptId 2 jobId 3 conversationId 4 chat url or '' 5 now 6 next check 7 phases that become submitted
 --      8 conversation 9 life of job, ms
@@ -17,5 +18,6 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
 end
 if not lists(ARGV[7], known[1]) then return {'recorded', known[1]} end
 redis.call('HSET', KEYS[1], 'phase', 'submitted', 'at:submitted', ARGV[5])
-redis.call('ZADD', KEYS[5], 'XX', ARGV[6], ARGV[1])
+local cancelled = redis.call('HEXISTS', KEYS[1], 'cancelRequested') == 1
+redis.call('ZADD', KEYS[5], 'XX', cancelled and ARGV[5] or ARGV[6], ARGV[1])
 return {'recorded', 'submitted'}

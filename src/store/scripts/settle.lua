@@ -26,9 +26,9 @@ local oldest = math.max(0, tonumber(redis.call('TIME')[1]) * 1000 - tonumber(ARG
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[12], '*', unpack(ARGV, 18))
 redis.call('XTRIM', KEYS[6], 'MINID', '~', string.format('%.0f', oldest))
 -- Without a record it is the letter of a refused intake entry, which stays.
-if phase and redis.call('DEL', KEYS[14]) == 1 then
-  redis.call('ZREM', KEYS[13], ARGV[1])
-  redis.call('HINCRBY', KEYS[2], 'dead', -1)
+if phase then
+  redis.call('DEL', KEYS[14])
+  if redis.call('ZREM', KEYS[13], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[2], 'dead', -1) end
 end
 redis.call('ZREM', KEYS[4], ARGV[1])
 if not heir then redis.call('LREM', KEYS[3], 1, ARGV[1]) end

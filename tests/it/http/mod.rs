@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod auth;
+mod dead;
 mod events;
 mod problems;
 mod prompts;
@@ -83,6 +84,10 @@ impl Relay {
 
     pub(super) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         self.http.post(format!("{}{path}", self.base)).timeout(PATIENCE).body(body)
+    }
+
+    pub(super) fn delete(&self, path: &str) -> RequestBuilder {
+        self.http.delete(format!("{}{path}", self.base)).timeout(PATIENCE)
     }
 
     pub(super) fn ask(&self, body: &Value) -> RequestBuilder {

@@ -8,7 +8,7 @@ use omni_relay::store::delivery::{Delivery, Settled, Stream};
 
 use super::bed::{Bed, NOW, named, new_id, next, prompt_of};
 
-fn letter(delivery: &Delivery, id: &str, prompt_id: Option<PromptId>, at: u64) -> DeadLetter {
+pub(super) fn letter(delivery: &Delivery, id: &str, prompt_id: Option<PromptId>, at: u64) -> DeadLetter {
     DeadLetter {
         id: id.to_owned(),
         stage: delivery.stream().stage(),
@@ -23,17 +23,17 @@ fn letter(delivery: &Delivery, id: &str, prompt_id: Option<PromptId>, at: u64) -
     }
 }
 
-fn delayed(id: PromptId) -> Finding {
+pub(super) fn delayed(id: PromptId) -> Finding {
     let verdict = Verdict::Delayed { reason: "retries_exhausted".to_owned() };
     Finding { prompt_id: id, conversation: named("acme/c"), verdict }
 }
 
-async fn bury(bed: &Bed, delivery: &Delivery, id: PromptId, at: u64) -> Settled {
+pub(super) async fn bury(bed: &Bed, delivery: &Delivery, id: PromptId, at: u64) -> Settled {
     let letter = letter(delivery, &id.to_string(), Some(id), at);
     bed.store.bury(delivery, &letter, Some(&bed.record(id).await), Some(&delayed(id))).await.unwrap()
 }
 
-async fn kept(bed: &Bed, id: &str) -> HashMap<String, String> {
+pub(super) async fn kept(bed: &Bed, id: &str) -> HashMap<String, String> {
     bed.ask(&["HGETALL", &bed.store.keys().letter(id)]).await
 }
 

@@ -5,8 +5,11 @@
 mod accept;
 mod bed;
 mod bury;
+mod cancel;
 mod connection;
+mod dead;
 mod due;
+mod letters;
 mod publish;
 mod receive;
 mod reconcile;

@@ -1,7 +1,9 @@
 //! Stories: what people do, what goes wrong, what they see.
 
 mod answers;
+mod cancel;
 mod conversations;
+mod dead;
 mod faults;
 mod intake;
 mod reconcile;

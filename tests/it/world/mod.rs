@@ -134,6 +134,25 @@ impl World {
         self.http.get(format!("{}{path}", self.url)).send().await.expect("the relay answers")
     }
 
+    /// Cancels a prompt: the status, and the prompt object.
+    pub(crate) async fn cancel(&self, asked: &Asked) -> (u16, Value) {
+        let request = self.http.post(format!("{}/v1/prompts/{}/cancel", self.url, asked.id));
+        answered(request).await
+    }
+
+    /// Replays a dead letter: the status, and the outcome.
+    pub(crate) async fn replay(&self, id: &str) -> (u16, Value) {
+        let request = self.http.post(format!("{}/v1/dead-letters/{id}/replay", self.url));
+        let (status, mut body) = answered(request).await;
+        (status, body["outcome"].take())
+    }
+
+    /// Discards a dead letter: the status, and the outcome.
+    pub(crate) async fn discard(&self, id: &str) -> (u16, Value) {
+        let (status, mut body) = answered(self.http.delete(format!("{}/v1/dead-letters/{id}", self.url))).await;
+        (status, body["outcome"].take())
+    }
+
     /// Asks in a conversation of its own.
     pub(crate) async fn ask(&self, prompt: &str) -> Asked {
         self.ask_with(json!({"prompt": prompt})).await
@@ -198,6 +217,11 @@ impl Drop for World {
             });
         });
     }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("the relay answers");
+    (response.status().as_u16(), response.json().await.expect("JSON"))
 }
 
 /// A member of an object, as text.

@@ -1,0 +1,50 @@
+-- replay: a letter that is open, and as it was read, goes back to the stage it died in. Its prompt gets the slot or
+-- queues behind where it has to be asked; where it has a job already, that is looked at; where it was about to end, its
+-- event goes back to the inbox.
+-- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream of the stage 6 dead 7 letter 8 prompts 9 turns 10 ready 11 audit
+-- ARGV 1 letter's id 2 when it died last 3 bytes of its history 4 'ask' or 'entry' 5 now 6 next check 7 tenant 8 window
+--      9 user or '' 10 conversation or '' 11 life of a closed letter, ms 12 who 13.. fields of the entry
+-- {'replayed', phase or ''} {'changed'} {'not', what closed it or '', phase or ''}
+local id = ARGV[1]
+local phase = redis.call('HGET', KEYS[1], 'phase')
+local letter = redis.call('HMGET', KEYS[7], 'closed', 'lastAt', 'history')
+local open = redis.call('ZSCORE', KEYS[6], id)
+if not open or (phase and phase ~= 'dead') then return {'not', letter[1] or '', phase or ''} end
+if letter[2] ~= ARGV[2] or #(letter[3] or '') ~= tonumber(ARGV[3]) then return {'changed'} end
+
+redis.call('ZREM', KEYS[6], id)
+audit(KEYS[11], ARGV[12], 'replay', id)
+if not phase then
+  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 13))
+  redis.call('DEL', KEYS[7])
+  redis.call('HSET', KEYS[7], 'closed', 'replayed', 'tenant', ARGV[7], 'conversation', ARGV[10])
+  redis.call('PEXPIRE', KEYS[7], ARGV[11])
+  return {'replayed', ''}
+end
+
+-- What happened so far stays: it is the beginning of the history should the prompt die again.
+redis.call('HSET', KEYS[7], 'closed', 'replayed')
+redis.call('PEXPIRE', KEYS[7], ARGV[11])
+redis.call('HINCRBY', KEYS[2], 'dead', -1)
+redis.call('PERSIST', KEYS[2])
+local to, check = 'finishing', ARGV[6]
+if ARGV[4] == 'entry' then
+  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 13))
+elseif redis.call('HEXISTS', KEYS[1], 'jobId') == 1 then
+  to, check = 'submitted', ARGV[5]
+else
+  if ARGV[9] ~= '' then redis.call('HSETNX', KEYS[2], 'user', ARGV[9]) end
+  local free = redis.call('HEXISTS', KEYS[2], 'active') == 0 and redis.call('LLEN', KEYS[3]) == 0
+  to = free and 'queued' or 'waiting'
+  if free then
+    redis.call('HSET', KEYS[2], 'active', id)
+    enqueue(KEYS[8], KEYS[9], KEYS[10], ARGV[7], id, ARGV[8])
+  else
+    redis.call('RPUSH', KEYS[3], id)
+  end
+end
+redis.call('HSET', KEYS[1], 'phase', to, 'at:' .. to, ARGV[5], 'replayedAt', ARGV[5])
+-- What was found out before, about its time and its job, holds no more.
+redis.call('HDEL', KEYS[1], 'expiring', 'misses')
+redis.call('ZADD', KEYS[4], check, id)
+return {'replayed', to}
