@@ -200,9 +200,9 @@ async fn a_lost_create_that_may_be_one_of_two_is_left_to_a_person() {
     ask_in_omni(&world, "revenue by region").await;
     let next = world.ask_in("thread", "and by month?").await;
     world.clock.shift(Duration::from_secs(21));
-    looked_up(&world, 1).await;
+    looked_up(&world, &asked, 1).await;
     world.clock.shift(Duration::from_secs(55));
-    looked_up(&world, 2).await;
+    looked_up(&world, &asked, 2).await;
     let record = world.record(&asked.id).await;
     assert_eq!((record["phase"].as_str(), record.get("jobId")), ("sending", None), "adopted by luck");
 
@@ -228,6 +228,9 @@ async fn a_lost_create_that_left_nothing_behind_is_never_expired() {
     world.sim.fault(Fault::new("POST", "/jobs", FaultKind::DropBeforeReply(false)));
     let asked = world.ask_with(json!({"prompt": "revenue by region", "deadlineSeconds": 1})).await;
     world.eventually_in(&asked, "sending").await;
+    let prompts = format!("{{{}}}:prompts", world.namespace);
+    let over = async || (world.redis::<usize>(redis::cmd("XLEN").arg(&prompts)).await == 0).then_some(());
+    eventually("its create is given up", over).await;
     // Asked by somebody else, or for something else, or a prompt's: none of them is it.
     let other = User::new("emea-anna", "Anna");
     ask_as(&world, &other, "revenue by region").await;
@@ -235,7 +238,7 @@ async fn a_lost_create_that_left_nothing_behind_is_never_expired() {
     let own = world.ask("revenue by region").await;
     world.eventually_answered(&own).await;
     world.clock.shift(Duration::from_secs(21));
-    looked_up(&world, 1).await;
+    looked_up(&world, &asked, 1).await;
     assert_eq!(world.phase(&asked.id).await.as_deref(), Some("sending"), "given up before the second look");
     world.clock.shift(MINUTE);
     world.eventually_in(&asked, "dead").await;
@@ -413,17 +416,15 @@ async fn deadline(world: &World, asked: &Asked) -> Option<f64> {
 }
 
 /// Waits until the conversations were listed so many times, and the prompt's next look lies ahead.
-async fn looked_up(world: &World, times: usize) {
+async fn looked_up(world: &World, asked: &Asked, times: usize) {
     let listed = async || (world.sim.count("GET", "/ai/conversations") >= times).then_some(());
     eventually("the conversations are listed", listed).await;
     eventually("the look-up is over", async || {
-        let deadlines = format!("{{{}}}:deadlines", world.namespace);
-        let command = redis::cmd("ZRANGE").arg(deadlines).arg(0).arg(0).arg("WITHSCORES").clone();
-        let first: Vec<(String, f64)> = world.redis(&command).await;
+        let at = deadline(world, asked).await?;
         #[expect(clippy::cast_precision_loss, reason = "unix milliseconds")]
         let now = world.clock.now_ms() as f64;
         // A lease would be longer than the pause between the look-ups.
-        first.first().is_none_or(|(_, at)| *at > now && *at < now + 118_000.0).then_some(())
+        (at > now && at < now + 100_000.0).then_some(())
     })
     .await;
 }
