@@ -1,0 +1,57 @@
+//! The master that Sentinels name.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, ConnectionInfo, ErrorKind, RedisConnectionInfo, RedisError, RedisResult};
+
+use super::RESPONSE;
+use super::ask::first;
+use super::cluster::at;
+use super::node::settings;
+use crate::store::StoreError;
+
+/// Sentinels, and whom they are asked for.
+pub(super) struct Sentinels {
+    /// With the login of the servers, which the sentinels may ask for as well.
+    pub(super) sentinels: Vec<ConnectionInfo>,
+    pub(super) master: String,
+}
+
+impl Sentinels {
+    /// The master as one of them sees it now.
+    pub(super) async fn master(&self) -> Result<Client, StoreError> {
+        let (host, port) = first(self.sentinels.iter().map(|sentinel| self.ask(sentinel)).collect()).await?;
+        // The address of the master, the login and the database of the URL.
+        Ok(Client::open(at(&self.sentinels[0], &host, port))?)
+    }
+
+    async fn ask(&self, sentinel: &ConnectionInfo) -> Result<(String, u16), StoreError> {
+        let open = sentinel.clone().set_redis_settings(RedisConnectionInfo::default());
+        match self.ask_as(open).await {
+            Err(error) if error.code() == Some("NOAUTH") => {
+                let login = sentinel.redis_settings().clone().set_db(0);
+                Ok(self.ask_as(sentinel.clone().set_redis_settings(login)).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn ask_as(&self, sentinel: ConnectionInfo) -> RedisResult<(String, u16)> {
+        let client = Client::open(sentinel)?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&settings(RESPONSE)).await?;
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.master);
+        let named: Option<(String, u16)> = question.query_async(&mut connection).await?;
+        named.ok_or_else(|| RedisError::from((ErrorKind::Io, "no sentinel knows a master of this name")))
+    }
+}
+
+/// Refuses a server that is no master: a sentinel may not know yet.
+pub(super) async fn verified(mut connection: MultiplexedConnection) -> RedisResult<MultiplexedConnection> {
+    let role: redis::Value = redis::cmd("ROLE").query_async(&mut connection).await?;
+    match role {
+        redis::Value::Array(parts) if matches!(parts.first(), Some(redis::Value::BulkString(role)) if role == b"master") => {
+            Ok(connection)
+        }
+        _ => Err(RedisError::from((ErrorKind::Io, "the server that the sentinels name is not a master yet"))),
+    }
+}
