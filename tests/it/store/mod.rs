@@ -5,10 +5,13 @@
 mod accept;
 mod bed;
 mod bury;
+mod cluster;
 mod connection;
 mod due;
+mod forms;
 mod publish;
 mod receive;
+mod sentinel;
 mod settle;
 mod storm;
 mod streams;
