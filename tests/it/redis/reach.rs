@@ -65,14 +65,15 @@ async fn masters(hosts: &[&str]) -> RedisResult<Vec<String>> {
     Ok(masters.filter_map(|line| Some(line.split(' ').nth(1)?.split('@').next()?.to_owned())).collect())
 }
 
-/// On the first of them that can be reached.
+/// On the first of them that answers: some may be gone, or silent.
 async fn anywhere<T: FromRedisValue>(hosts: &[&str], command: &Cmd) -> RedisResult<T> {
-    let mut answer = on(&format!("redis://{}/", hosts[0]), command).await;
-    for host in &hosts[1..] {
-        match &answer {
-            Err(error) if error.is_io_error() => answer = on(&format!("redis://{host}/"), command).await,
-            _ => break,
-        }
-    }
-    answer
+    let answering = hosts.iter().map(|host| {
+        Box::pin(async move {
+            let mut connection = connect(&format!("redis://{host}/")).await?;
+            redis::cmd("PING").query_async::<()>(&mut connection).await?;
+            Ok::<_, redis::RedisError>(connection)
+        })
+    });
+    let (mut connection, _) = futures_util::future::select_ok(answering).await?;
+    command.query_async(&mut connection).await
 }
