@@ -14,6 +14,7 @@ const SLOTS: u16 = 16_384;
 /// Processes of one test. A node that is silent for two seconds is replaced.
 pub(crate) struct Cluster {
     nodes: Vec<(Process, TempDir)>,
+    login: &'static str,
 }
 
 impl Cluster {
@@ -24,42 +25,53 @@ impl Cluster {
         }
         let ports: Vec<u16> = nodes.iter().map(|(node, _)| node.port).collect();
         for (epoch, port) in (1..).zip(&ports) {
-            let _: String = ask(*port, &format!("CLUSTER SET-CONFIG-EPOCH {epoch}")).await.expect("a new node");
+            let _: String = ask("", *port, &format!("CLUSTER SET-CONFIG-EPOCH {epoch}")).await.expect("a new node");
         }
         for (turn, port) in (0..3).zip(&ports) {
             let (first, last) = (SLOTS / 3 * turn, if turn == 2 { SLOTS } else { SLOTS / 3 * (turn + 1) });
             let slots: Vec<String> = (first..last).map(|slot| slot.to_string()).collect();
-            let _: String = ask(*port, &format!("CLUSTER ADDSLOTS {}", slots.join(" "))).await.expect("free slots");
+            let _: String = ask("", *port, &format!("CLUSTER ADDSLOTS {}", slots.join(" "))).await.expect("free slots");
         }
         for port in &ports[1..] {
-            let _: String = ask(ports[0], &format!("CLUSTER MEET 127.0.0.1 {port}")).await.expect("a node to meet");
+            let _: String = ask("", ports[0], &format!("CLUSTER MEET 127.0.0.1 {port}")).await.expect("a node to meet");
         }
         for (master, replica) in ports[..3].iter().zip(&ports[3..]) {
-            let id: String = ask(*master, "CLUSTER MYID").await.expect("a name");
+            let id: String = ask("", *master, "CLUSTER MYID").await.expect("a name");
             let follow = format!("CLUSTER REPLICATE {id}");
-            until("the replica knows its master", async || ask::<String>(*replica, &follow).await.is_ok()).await;
+            until("the replica knows its master", async || ask::<String>("", *replica, &follow).await.is_ok()).await;
         }
         for port in &ports {
             until("every node agrees", async || {
-                let state: String = ask(*port, "CLUSTER INFO").await.unwrap_or_default();
-                let nodes: String = ask(*port, "CLUSTER NODES").await.unwrap_or_default();
+                let state: String = ask("", *port, "CLUSTER INFO").await.unwrap_or_default();
+                let nodes: String = ask("", *port, "CLUSTER NODES").await.unwrap_or_default();
                 state.contains("cluster_state:ok") && nodes.matches("slave").count() == 3
             })
             .await;
         }
         for port in &ports[3..] {
             until("the replica follows", async || {
-                let info: String = ask(*port, "INFO replication").await.unwrap_or_default();
+                let info: String = ask("", *port, "INFO replication").await.unwrap_or_default();
                 info.contains("master_link_status:up")
             })
             .await;
         }
-        Self { nodes }
+        Self { nodes, login: "" }
+    }
+
+    /// From now on every node asks for a password.
+    pub(crate) async fn lock(&mut self) {
+        self.login = ":p%40ss@";
+        for (node, _) in &self.nodes {
+            for line in ["CONFIG SET masterauth p@ss", "CONFIG SET requirepass p@ss"] {
+                let _: String = ask("", node.port, line).await.expect("the node is locked");
+            }
+        }
     }
 
     /// Names two of the nodes; the others are to be found.
     pub(crate) fn url(&self) -> String {
-        format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", self.nodes[0].0.port, self.nodes[4].0.port)
+        let (one, other) = (self.nodes[0].0.port, self.nodes[4].0.port);
+        format!("redis+cluster://{}127.0.0.1:{one},127.0.0.1:{other}", self.login)
     }
 
     /// SIGKILL for the master that holds a key.
@@ -77,8 +89,8 @@ impl Cluster {
 
     async fn master_of(&self, key: &str) -> u16 {
         let asked = self.nodes[0].0.port;
-        let slot: u16 = ask(asked, &format!("CLUSTER KEYSLOT {key}")).await.expect("a slot");
-        let ranges: Vec<redis::Value> = ask(asked, "CLUSTER SLOTS").await.expect("a map");
+        let slot: u16 = ask(self.login, asked, &format!("CLUSTER KEYSLOT {key}")).await.expect("a slot");
+        let ranges: Vec<redis::Value> = ask(self.login, asked, "CLUSTER SLOTS").await.expect("a map");
         for range in ranges {
             let redis::Value::Array(parts) = range else { panic!("a range is an array") };
             let [redis::Value::Int(first), redis::Value::Int(last), redis::Value::Array(master), ..] = parts.as_slice()

@@ -13,12 +13,14 @@ pub(crate) async fn run<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
         return on(url, command).await.expect("redis obeys");
     };
     let (hosts, name) = rest.split_once('/').unwrap_or((rest, ""));
-    let hosts: Vec<&str> = hosts.split(',').collect();
+    let (login, hosts) = hosts.rsplit_once('@').unwrap_or(("", hosts));
+    let login = if login.is_empty() { String::new() } else { format!("{login}@") };
+    let hosts: Vec<String> = hosts.split(',').map(|host| format!("{login}{host}")).collect();
     let give_up = Instant::now() + READY_WITHIN;
     loop {
         let answer = match form {
-            "sentinel" => through_sentinels(&hosts, name, command).await,
-            _ => through_cluster(&hosts, command).await,
+            "sentinel" => through_sentinels(&login, &hosts, name, command).await,
+            _ => through_cluster(&login, &hosts, command).await,
         };
         match answer {
             Ok(value) => return redis::from_redis_value(value).expect("the kind of reply that was expected"),
@@ -32,18 +34,18 @@ async fn on<T: FromRedisValue>(url: &str, command: &Cmd) -> RedisResult<T> {
     command.query_async(&mut connect(url).await?).await
 }
 
-async fn through_sentinels(hosts: &[&str], name: &str, command: &Cmd) -> RedisResult<Value> {
+async fn through_sentinels(login: &str, hosts: &[String], name: &str, command: &Cmd) -> RedisResult<Value> {
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let (host, port): (String, u16) = anywhere(hosts, &question).await?;
-    on(&format!("redis://{host}:{port}/"), command).await
+    on(&format!("redis://{login}{host}:{port}/"), command).await
 }
 
-async fn through_cluster(hosts: &[&str], command: &Cmd) -> RedisResult<Value> {
+async fn through_cluster(login: &str, hosts: &[String], command: &Cmd) -> RedisResult<Value> {
     if command.get_packed_command().starts_with(b"*2\r\n$4\r\nKEYS") {
         let mut keys = Vec::new();
         for master in masters(hosts).await? {
-            keys.extend(on::<Vec<Value>>(&format!("redis://{master}/"), command).await?);
+            keys.extend(on::<Vec<Value>>(&format!("redis://{login}{master}/"), command).await?);
         }
         return Ok(Value::Array(keys));
     }
@@ -53,20 +55,20 @@ async fn through_cluster(hosts: &[&str], command: &Cmd) -> RedisResult<Value> {
     };
     match error.redirect_node() {
         Some((node, _)) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::Moved) => {
-            on(&format!("redis://{node}/"), command).await
+            on(&format!("redis://{login}{node}/"), command).await
         }
         _ => Err(error),
     }
 }
 
-async fn masters(hosts: &[&str]) -> RedisResult<Vec<String>> {
+async fn masters(hosts: &[String]) -> RedisResult<Vec<String>> {
     let nodes: String = anywhere(hosts, redis::cmd("CLUSTER").arg("NODES")).await?;
     let masters = nodes.lines().filter(|line| line.contains("master") && !line.contains("fail"));
     Ok(masters.filter_map(|line| Some(line.split(' ').nth(1)?.split('@').next()?.to_owned())).collect())
 }
 
 /// On the first of them that answers: some may be gone, or silent.
-async fn anywhere<T: FromRedisValue>(hosts: &[&str], command: &Cmd) -> RedisResult<T> {
+async fn anywhere<T: FromRedisValue>(hosts: &[String], command: &Cmd) -> RedisResult<T> {
     let answering = hosts.iter().map(|host| {
         Box::pin(async move {
             let mut connection = connect(&format!("redis://{host}/")).await?;

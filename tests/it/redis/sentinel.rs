@@ -13,6 +13,7 @@ pub(crate) struct Trio {
     servers: Vec<(Process, TempDir)>,
     sentinels: Vec<(Process, TempDir)>,
     name: String,
+    login: &'static str,
 }
 
 impl Trio {
@@ -25,7 +26,7 @@ impl Trio {
         }
         for (replica, _) in &servers[1..] {
             until("the replica follows", async || {
-                let info: String = ask(replica.port, "INFO replication").await.unwrap_or_default();
+                let info: String = ask("", replica.port, "INFO replication").await.unwrap_or_default();
                 info.contains("master_link_status:up")
             })
             .await;
@@ -36,24 +37,41 @@ impl Trio {
         }
         for (one, _) in &sentinels {
             until("the sentinels see each other", async || {
-                let seen: Vec<String> = ask(one.port, &format!("SENTINEL MASTER {name}")).await.unwrap_or_default();
+                let seen: Vec<String> = ask("", one.port, &format!("SENTINEL MASTER {name}")).await.unwrap_or_default();
                 let field = |name: &str| seen.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
                 [field("num-other-sentinels"), field("num-slaves")] == [Some("2".to_owned()), Some("2".to_owned())]
             })
             .await;
         }
-        Self { servers, sentinels, name }
+        Self { servers, sentinels, name, login: "" }
+    }
+
+    /// From now on servers and sentinels ask for a password.
+    pub(crate) async fn lock(&mut self) {
+        self.login = ":p%40ss@";
+        for (server, _) in &self.servers {
+            for line in ["CONFIG SET masterauth p@ss", "CONFIG SET requirepass p@ss"] {
+                let _: String = ask("", server.port, line).await.expect("the server is locked");
+            }
+        }
+        let servers = format!("SENTINEL SET {} auth-pass p@ss", self.name);
+        for line in [&servers, "SENTINEL CONFIG SET sentinel-pass p@ss", "ACL SETUSER default resetpass >p@ss"] {
+            for (sentinel, _) in &self.sentinels {
+                let _: String = ask("", sentinel.port, line).await.expect("the sentinel is locked");
+            }
+        }
     }
 
     pub(crate) fn url(&self) -> String {
         let sentinels: Vec<_> = self.sentinels.iter().map(|(one, _)| format!("127.0.0.1:{}", one.port)).collect();
-        format!("redis+sentinel://{}/{}", sentinels.join(","), self.name)
+        format!("redis+sentinel://{}{}/{}", self.login, sentinels.join(","), self.name)
     }
 
     /// SIGKILL for the master, and for one of the sentinels.
     pub(crate) async fn kill_master(&mut self) {
         let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", self.name);
-        let (_, port): (String, u16) = ask(self.sentinels[0].0.port, &question).await.expect("a sentinel answers");
+        let (_, port): (String, u16) =
+            ask(self.login, self.sentinels[0].0.port, &question).await.expect("a sentinel answers");
         let before = self.servers.len();
         self.servers.retain(|(server, _)| server.port != port);
         assert_eq!(self.servers.len(), before - 1, "the master is one of ours");
@@ -63,7 +81,8 @@ impl Trio {
     /// The master stays, and is silent: connections open and nothing answers.
     pub(crate) async fn freeze_master(&self) {
         let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", self.name);
-        let (_, port): (String, u16) = ask(self.sentinels[0].0.port, &question).await.expect("a sentinel answers");
+        let (_, port): (String, u16) =
+            ask(self.login, self.sentinels[0].0.port, &question).await.expect("a sentinel answers");
         let (master, _) = self.servers.iter().find(|(server, _)| server.port == port).expect("one of ours");
         master.signal("STOP");
     }
@@ -101,7 +120,7 @@ async fn sentinel(name: &str, master: u16) -> (Process, TempDir) {
         std::fs::write(&file, text).expect("a file for the sentinel");
         let arguments: [OsString; 2] = [file.into(), "--sentinel".into()];
         let question = format!("SENTINEL MASTER {name}");
-        let is_ready = async |_: &str| ask::<Vec<String>>(port, &question).await.is_ok();
+        let is_ready = async |_: &str| ask::<Vec<String>>("", port, &question).await.is_ok();
         if let Some(process) = Process::launch(dir.path(), port, &arguments, is_ready).await {
             return (process, dir);
         }

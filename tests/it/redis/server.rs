@@ -48,12 +48,12 @@ pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Asks one server.
-pub(super) async fn ask<T: FromRedisValue>(port: u16, line: &str) -> RedisResult<T> {
+/// Asks one server, with a login where it wants one (`name:password@`).
+pub(super) async fn ask<T: FromRedisValue>(login: &str, port: u16, line: &str) -> RedisResult<T> {
     let mut words = line.split(' ');
     let mut command = redis::cmd(words.next().expect("a command"));
     command.arg(words.collect::<Vec<_>>());
-    command.query_async(&mut connect(&url_of(port)).await?).await
+    command.query_async(&mut connect(&format!("redis://{login}127.0.0.1:{port}/")).await?).await
 }
 
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -15,9 +15,10 @@ async fn on_a_cluster_prompts_are_answered_also_when_the_master_of_the_control_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_master_that_falls_silent_is_left_for_its_replica() {
+async fn with_passwords_a_master_that_falls_silent_is_left_for_its_replica() {
     let _alone = alone().await;
-    let cluster = Cluster::start().await;
+    let mut cluster = Cluster::start().await;
+    cluster.lock().await;
     let world = World::with(Setting::on(cluster.url())).await;
     let control = format!("{{{}}}:prompts", world.namespace);
     goes_on_without_its_master(&world, "cluster, master silent", async || cluster.freeze_master_of(&control).await)

@@ -14,9 +14,10 @@ async fn behind_sentinels_prompts_are_answered_also_when_the_master_is_killed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_master_that_falls_silent_is_left_for_the_one_that_sentinels_name() {
+async fn with_passwords_a_master_that_falls_silent_is_left_for_the_one_that_sentinels_name() {
     let _alone = alone().await;
-    let trio = Trio::start().await;
+    let mut trio = Trio::start().await;
+    trio.lock().await;
     let world = World::with(Setting::on(trio.url())).await;
     goes_on_without_its_master(&world, "sentinel, master silent", async || trio.freeze_master().await).await;
 }
