@@ -12,7 +12,7 @@ use super::ask::first;
 use super::node::{Node, Place};
 use crate::store::StoreError;
 
-type Address = (String, u16);
+pub(super) type Address = (String, u16);
 
 /// A Cluster, by what its nodes say of it.
 pub(super) struct Cluster {

@@ -1,6 +1,7 @@
 //! The handle that everybody has.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use redis::io::tcp;
@@ -42,7 +43,7 @@ impl Redis {
         let form = match RedisAddress::parse(url).map_err(unreadable)? {
             RedisAddress::Server(url) => Form::One(Arc::new(Node::new(Place::Fixed(Client::open(info(&url)?)?)))),
             RedisAddress::Sentinel { sentinels, master } => {
-                let sentinels = Sentinels { sentinels: infos(&sentinels)?, master };
+                let sentinels = Sentinels { sentinels: infos(&sentinels)?, master, election: AtomicU64::new(0) };
                 Form::One(Arc::new(Node::new(Place::Elected(sentinels))))
             }
             RedisAddress::Cluster { nodes } => Form::Cluster(Box::new(Cluster::new(&infos(&nodes)?)?)),
@@ -82,9 +83,10 @@ impl Redis {
 
     /// A connection for blocking reads of `key`: replies may take `block` longer than usual.
     pub async fn dedicated(&self, key: &str, block: Duration) -> Result<Dedicated, StoreError> {
-        let opened = self.node(slot::of(key.as_bytes())).await?.open(block + RESPONSE).await;
-        match opened {
-            Ok(connection) => Ok(Dedicated { redis: self.clone(), connection }),
+        let node = self.node(slot::of(key.as_bytes())).await?;
+        let moves = node.moves();
+        match node.open(block + RESPONSE).await {
+            Ok((connection, _)) => Ok(Dedicated { redis: self.clone(), node, moves, connection }),
             Err(error) => {
                 self.doubt(&error).await;
                 Err(error)
@@ -101,8 +103,11 @@ impl Redis {
         opened
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis answers. Called now and then, it also leaves a master that the sentinels have replaced.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if let Form::One(node) = &*self.form {
+            node.follow().await;
+        }
         self.query::<String>(&redis::cmd("PING")).await.map(|_| ())
     }
 

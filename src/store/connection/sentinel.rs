@@ -1,11 +1,13 @@
 //! The master that Sentinels name.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionInfo, ErrorKind, RedisConnectionInfo, RedisError, RedisResult};
 
 use super::RESPONSE;
 use super::ask::first;
-use super::cluster::at;
+use super::cluster::{Address, at};
 use super::node::settings;
 use crate::store::StoreError;
 
@@ -14,17 +16,22 @@ pub(super) struct Sentinels {
     /// With the login of the servers, which the sentinels may ask for as well.
     pub(super) sentinels: Vec<ConnectionInfo>,
     pub(super) master: String,
+    /// The newest election heard of: a sentinel that is behind is not believed.
+    pub(super) election: AtomicU64,
 }
 
 impl Sentinels {
-    /// The master as one of them sees it now.
-    pub(super) async fn master(&self) -> Result<Client, StoreError> {
-        let (host, port) = first(self.sentinels.iter().map(|sentinel| self.ask(sentinel)).collect()).await?;
-        // The address of the master, the login and the database of the URL.
-        Ok(Client::open(at(&self.sentinels[0], &host, port))?)
+    /// Where the master is, as one of them sees it now.
+    pub(super) async fn named(&self) -> Result<Address, StoreError> {
+        first(self.sentinels.iter().map(|sentinel| self.ask(sentinel)).collect()).await
     }
 
-    async fn ask(&self, sentinel: &ConnectionInfo) -> Result<(String, u16), StoreError> {
+    /// A client for a server, with the login and the database of the URL.
+    pub(super) fn client(&self, (host, port): &Address) -> Result<Client, StoreError> {
+        Ok(Client::open(at(&self.sentinels[0], host, *port))?)
+    }
+
+    async fn ask(&self, sentinel: &ConnectionInfo) -> Result<Address, StoreError> {
         let open = sentinel.clone().set_redis_settings(RedisConnectionInfo::default());
         match self.ask_as(open).await {
             Err(error) if error.code() == Some("NOAUTH") => {
@@ -35,12 +42,21 @@ impl Sentinels {
         }
     }
 
-    async fn ask_as(&self, sentinel: ConnectionInfo) -> RedisResult<(String, u16)> {
+    async fn ask_as(&self, sentinel: ConnectionInfo) -> RedisResult<Address> {
         let client = Client::open(sentinel)?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&settings(RESPONSE)).await?;
+        // Before the address: it may be newer than the election, never older.
+        let state: Vec<String> =
+            redis::cmd("SENTINEL").arg("MASTER").arg(&self.master).query_async(&mut connection).await?;
+        let election =
+            state.chunks_exact(2).find(|pair| pair[0] == "config-epoch").and_then(|pair| pair[1].parse().ok());
+        let election = election.unwrap_or_default();
+        if self.election.fetch_max(election, Ordering::Relaxed) > election {
+            return Err(RedisError::from((ErrorKind::Io, "a sentinel has not heard of the last election")));
+        }
         let mut question = redis::cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.master);
-        let named: Option<(String, u16)> = question.query_async(&mut connection).await?;
+        let named: Option<Address> = question.query_async(&mut connection).await?;
         named.ok_or_else(|| RedisError::from((ErrorKind::Io, "no sentinel knows a master of this name")))
     }
 }

@@ -80,6 +80,18 @@ impl Cluster {
         self.nodes.retain(|(node, _)| node.port != port);
     }
 
+    /// A replica takes over from the master that holds a key, which stays.
+    pub(crate) async fn replace_master_of(&self, key: &str) {
+        let master = self.master_of(key).await;
+        for (node, _) in &self.nodes {
+            let info: String = ask(self.login, node.port, "INFO replication").await.expect("a node answers");
+            if info.contains(&format!("master_port:{master}\r")) {
+                let _: String = ask(self.login, node.port, "CLUSTER FAILOVER").await.expect("a failover");
+            }
+        }
+        until("another master is known", async || self.master_of(key).await != master).await;
+    }
+
     /// The master that holds a key stays, and is silent.
     pub(crate) async fn freeze_master_of(&self, key: &str) {
         let port = self.master_of(key).await;

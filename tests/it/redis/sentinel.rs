@@ -78,6 +78,20 @@ impl Trio {
         self.sentinels.remove(0);
     }
 
+    /// Another master is elected; the one before stays, and learns of it seconds later.
+    pub(crate) async fn replace_master(&self) {
+        let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", self.name);
+        let named = async |sentinel: &Process| {
+            ask::<(String, u16)>(self.login, sentinel.port, &question).await.expect("a sentinel answers")
+        };
+        let before = named(&self.sentinels[0].0).await;
+        let line = format!("SENTINEL FAILOVER {}", self.name);
+        let _: String = ask(self.login, self.sentinels[0].0.port, &line).await.expect("a failover");
+        for (sentinel, _) in &self.sentinels {
+            until("another master is named", async || named(sentinel).await != before).await;
+        }
+    }
+
     /// The master stays, and is silent: connections open and nothing answers.
     pub(crate) async fn freeze_master(&self) {
         let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", self.name);

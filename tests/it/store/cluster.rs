@@ -11,6 +11,8 @@ async fn on_a_cluster_prompts_are_answered_also_when_the_master_of_the_control_p
     let world = World::with(Setting::on(cluster.url())).await;
     core_story(&world).await;
     let control = format!("{{{}}}:prompts", world.namespace);
+    let replaced = async || cluster.replace_master_of(&control).await;
+    goes_on_without_its_master(&world, "cluster, master replaced", replaced).await;
     goes_on_without_its_master(&world, "cluster, master killed", async || cluster.kill_master_of(&control).await).await;
 }
 

@@ -64,19 +64,19 @@ async fn read_events(world: &World, asked: &Asked) -> String {
     text
 }
 
-/// Prompts are asked all the time; in the middle `fail` takes a master away. The same process goes on; every prompt that
+/// Prompts are asked all the time; in the middle `fail` takes a master away or replaces it. The same process goes on; every prompt that
 /// was accepted ends, once, but for those whose record the promoted replica never got: these are counted and told.
 pub(super) async fn goes_on_without_its_master(world: &World, form: &str, fail: impl AsyncFnOnce()) {
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for n in 0..30 {
-        before.push(ask_until_accepted(world, n).await);
+        before.push(ask_until_accepted(world, form, n).await);
     }
     fail().await;
     let failed = Instant::now();
-    after.push(ask_until_accepted(world, 30).await);
+    after.push(ask_until_accepted(world, form, 30).await);
     let accepting = failed.elapsed();
     for n in 31..50 {
-        after.push(ask_until_accepted(world, n).await);
+        after.push(ask_until_accepted(world, form, n).await);
     }
     let mut open: Vec<&Asked> = before.iter().chain(&after).collect();
     let mut lost = Vec::new();
@@ -114,9 +114,9 @@ pub(super) async fn goes_on_without_its_master(world: &World, form: &str, fail: 
 }
 
 /// As a program would: the same key until it is accepted.
-async fn ask_until_accepted(world: &World, n: usize) -> Asked {
-    let body = json!({"prompt": format!("revenue, take {n}"), "userId": User::new("dana", "Dana").id.to_string(),
-                      "idempotencyKey": format!("key {n}")});
+async fn ask_until_accepted(world: &World, form: &str, n: usize) -> Asked {
+    let body = json!({"prompt": format!("revenue on {form}, take {n}"), "userId": User::new("dana", "Dana").id.to_string(),
+                      "idempotencyKey": format!("{form} {n}")});
     let object: Value = eventually("the prompt is accepted", async || {
         let response = world.post(&body).await;
         match response.status().as_u16() {
