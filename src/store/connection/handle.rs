@@ -43,7 +43,7 @@ impl Redis {
         let form = match RedisAddress::parse(url).map_err(unreadable)? {
             RedisAddress::Server(url) => Form::One(Arc::new(Node::new(Place::Fixed(Client::open(info(&url)?)?)))),
             RedisAddress::Sentinel { sentinels, master } => {
-                let sentinels = Sentinels { sentinels: infos(&sentinels)?, master, election: AtomicU64::new(0) };
+                let sentinels = Sentinels { addresses: infos(&sentinels)?, master, election: AtomicU64::new(0) };
                 Form::One(Arc::new(Node::new(Place::Elected(sentinels))))
             }
             RedisAddress::Cluster { nodes } => Form::Cluster(Box::new(Cluster::new(&infos(&nodes)?)?)),

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 /// Sentinels, and whom they are asked for.
 pub(super) struct Sentinels {
     /// With the login of the servers, which the sentinels may ask for as well.
-    pub(super) sentinels: Vec<ConnectionInfo>,
+    pub(super) addresses: Vec<ConnectionInfo>,
     pub(super) master: String,
     /// The newest election heard of: a sentinel that is behind is not believed.
     pub(super) election: AtomicU64,
@@ -23,12 +23,12 @@ pub(super) struct Sentinels {
 impl Sentinels {
     /// Where the master is, as one of them sees it now.
     pub(super) async fn named(&self) -> Result<Address, StoreError> {
-        first(self.sentinels.iter().map(|sentinel| self.ask(sentinel)).collect()).await
+        first(self.addresses.iter().map(|sentinel| self.ask(sentinel)).collect()).await
     }
 
     /// A client for a server, with the login and the database of the URL.
     pub(super) fn client(&self, (host, port): &Address) -> Result<Client, StoreError> {
-        Ok(Client::open(at(&self.sentinels[0], host, *port))?)
+        Ok(Client::open(at(&self.addresses[0], host, *port))?)
     }
 
     async fn ask(&self, sentinel: &ConnectionInfo) -> Result<Address, StoreError> {
