@@ -227,7 +227,7 @@ async fn a_lost_create_that_left_nothing_behind_is_never_expired() {
     let world = World::with(attentive(&[])).await;
     world.sim.fault(Fault::new("POST", "/jobs", FaultKind::DropBeforeReply(false)));
     let asked = world.ask_with(json!({"prompt": "revenue by region", "deadlineSeconds": 1})).await;
-    world.eventually_in(&asked, "sending").await;
+    world.sim.until(|sim| (sim.count("POST", "/jobs") == 1).then_some(())).await;
     // Asked by somebody else, or for something else, or a prompt's: none of them is it.
     let other = User::new("emea-anna", "Anna");
     ask_as(&world, &other, "revenue by region").await;
