@@ -3,25 +3,10 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use url::Url;
 
 use super::keys::Key;
 use super::reader::Reader;
 use super::{CallerKey, Config, values};
-
-/// What is wrong with the address of Redis, if anything is.
-pub(super) fn redis_address(text: &str) -> Result<(), String> {
-    let expected = || "expected redis://host, rediss://host or unix:///path".to_owned();
-    let url = Url::parse(text).map_err(|_| expected())?;
-    match url.scheme() {
-        "redis" | "rediss" if url.has_host() => Ok(()),
-        "unix" | "redis+unix" if url.path().len() > 1 => Ok(()),
-        scheme @ ("redis+sentinel" | "redis+cluster") => {
-            Err(format!("{scheme}:// is not yet supported in this version; {}", expected()))
-        }
-        _ => Err(expected()),
-    }
-}
 
 /// Notes the settings that do not fit each other.
 pub(super) fn across(config: &Config, reader: &mut Reader) {

@@ -28,7 +28,7 @@ const ADDRESS: &str = "an address and port such as 127.0.0.1:8080";
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     key("namespace", "relay", "1 to 64 of A-Z a-z 0-9 . _ -", "prefix of every Redis key; one per Omni instance"),
-    key("redis.url", "redis://127.0.0.1:6379", "redis://host, rediss://host or unix:///path", "where Redis is, with user and password where it asks for them").secret(),
+    key("redis.url", "redis://127.0.0.1:6379", "redis://host, rediss://host, unix:///path, redis+sentinel://host:port,…/master or redis+cluster://host:port,…", "where Redis is, with user and password where it asks for them").secret(),
     key("http.listen", "127.0.0.1:8080", ADDRESS, "webhooks, /v1 and probes; an address other hosts can reach needs callers"),
     key("http.admin_listen", "127.0.0.1:8081", "an address and port such as 127.0.0.1:8081, or nothing", "/metrics; empty: none; the same as http.listen: one listener for all"),
     key("http.cors_origins", "", "a list of origins such as https://app.example.com", "web origins whose pages may call").later(),

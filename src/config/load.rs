@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::reader::Reader;
 use super::{
     AnswersConfig, Caller, CallerKey, Callers, Config, ConfigError, DurabilityConfig, HttpConfig, JobsConfig,
-    LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig,
-    RuntimeConfig, Scope, Sources, TokensConfig, UserCreation, UsersConfig, WebhookConfig, check, environment, file,
-    keys, values,
+    LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisAddress, RedisConfig,
+    ResultsConfig, RetryConfig, RuntimeConfig, Scope, Sources, TokensConfig, UserCreation, UsersConfig, WebhookConfig,
+    check, environment, file, keys, values,
 };
 
 /// A configuration and where each of its values came from.
@@ -115,7 +115,7 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
 fn redis(reader: &mut Reader) -> RedisConfig {
     let url = reader.secret_address("redis.url");
     if reader.sound(&["redis.url"])
-        && let Err(message) = check::redis_address(&url)
+        && let Err(message) = RedisAddress::parse(&url)
     {
         reader.problem("redis.url", message);
     }

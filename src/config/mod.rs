@@ -9,6 +9,7 @@ mod layer;
 mod load;
 mod problem;
 mod reader;
+mod redis_address;
 mod scope;
 mod sources;
 mod types;
@@ -21,6 +22,7 @@ pub use callers::{Caller, CallerKey, Callers};
 pub use keys::{KEYS, Key};
 pub use load::Loaded;
 pub use problem::{ConfigError, Origin, Problem};
+pub use redis_address::RedisAddress;
 pub use scope::{Scope, ScopeSet};
 pub use sources::Sources;
 pub use types::{

@@ -217,14 +217,8 @@ fn values_that_do_not_fit_each_other_are_refused() {
         (least().with("omni.requests_per_minute", "100001"), "omni.requests_per_minute: expected a whole number"),
         (least().with("omni.model_id", "gpt"), "omni.model_id: expected a UUID"),
         (least().with("namespace", "a:b"), "namespace: expected 1 to 64"),
-        (
-            least().with("redis.url", "redis+sentinel://a,b/mymaster"),
-            "redis.url: redis+sentinel:// is not yet supported in this version",
-        ),
-        (
-            least().with("redis.url", "redis+cluster://a:7000"),
-            "redis.url: redis+cluster:// is not yet supported in this version",
-        ),
+        (least().with("redis.url", "redis+sentinel://a,b"), "redis.url: expected the name of the master"),
+        (least().with("redis.url", "redis+cluster://a:7000/1"), "redis.url: a cluster has no databases"),
         (least().with("redis.url", "localhost:6379"), "redis.url: expected redis://host"),
         (least().with("log.level", "loud"), "log.level: expected error, warn"),
     ] {

@@ -1,8 +1,8 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
 //! One file per resource: `webhook`, `prompts`, `prompt`, `cancel`, `events`, `dead_letters`, `dead_letter`,
-//! `probes`. Who may call stands in `auth`,
-//! how failures look in `problem`, what happens around every request in `middleware`.
+//! `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
+//! `middleware`.
 
 mod auth;
 mod body;

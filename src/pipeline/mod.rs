@@ -1,8 +1,8 @@
 //! Floor 3: the stages. They never call each other: they hand over through the store.
 //!
 //! A prompt passes [`intake`], [`submit`], Omni, [`receive`] and [`process`]; what has to wait passes [`due`], what stays
-//! quiet [`reconcile`]. Each stage
-//! decides, and says so as a [`stage::Disposition`]; only the one loop in [`worker`] settles deliveries.
+//! quiet [`reconcile`]. Each stage decides, and says so as a [`stage::Disposition`]; only the one loop in [`worker`]
+//! settles deliveries.
 
 mod answer;
 pub mod cancel;

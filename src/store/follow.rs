@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamRangeReply, StreamReadReply};
 
-use super::connection::Redis;
+use super::connection::{Dedicated, Redis};
 use super::conversation::{Stored, stored};
 use super::{Store, StoreError};
 use crate::model::Conversation;
@@ -19,7 +18,7 @@ pub struct Follower {
     redis: Redis,
     key: String,
     after: Option<String>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Dedicated>,
 }
 
 impl Store {
@@ -46,12 +45,12 @@ impl Follower {
         // Taken out for the time of the read: a connection that erred leads nowhere.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.redis.dedicated(BLOCK).await?,
+            None => self.redis.dedicated(&self.key, BLOCK).await?,
         };
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(COUNT).arg("BLOCK").arg(BLOCK.as_secs() * 1000);
         command.arg("STREAMS").arg(&self.key).arg(&after);
-        let reply: Option<StreamReadReply> = command.query_async(&mut connection).await?;
+        let reply: Option<StreamReadReply> = connection.query(&command).await?;
         self.connection = Some(connection);
         let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
         let entries: Vec<Stored> = entries.map(|entry| stored(&entry)).collect::<Result<_, _>>()?;

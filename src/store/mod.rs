@@ -60,7 +60,8 @@ pub struct Store {
 impl Store {
     /// A store on `redis` in one namespace.
     pub fn new(redis: Redis, namespace: &str, policy: Policy) -> Self {
-        Self { redis, keys: Arc::new(Keys::new(namespace)), policy: Arc::new(policy) }
+        let keys = Keys::new(namespace);
+        Self { redis: redis.at_home(&keys.prompts), keys: Arc::new(keys), policy: Arc::new(policy) }
     }
 
     /// The names of everything.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::{FromRedisValue, Script, ScriptInvocation};
+use redis::{FromRedisValue, Script, ScriptInvocation, ToRedisArgs};
 
 use super::{Store, StoreError};
 
@@ -22,24 +22,47 @@ pub(super) use script;
 /// A script that is compiled once.
 pub(super) type Move = LazyLock<Script>;
 
-/// Starts an invocation with its keys.
-pub(super) fn with_keys<'a>(script: &'a Script, keys: &[&str]) -> ScriptInvocation<'a> {
+/// One call of a script.
+pub(super) struct Call<'a> {
+    invocation: ScriptInvocation<'a>,
+    key: String,
+}
+
+/// Starts a call with its keys, which share a slot.
+pub(super) fn with_keys<'a>(script: &'a Script, keys: &[&str]) -> Call<'a> {
     let mut invocation = script.prepare_invoke();
     for key in keys {
         invocation.key(*key);
     }
-    invocation
+    Call { invocation, key: keys.first().map(|key| (*key).to_owned()).unwrap_or_default() }
+}
+
+impl<'a> Call<'a> {
+    /// Adds an argument.
+    pub(super) fn arg<T: ToRedisArgs>(&mut self, arg: T) -> &mut Self {
+        self.invocation.arg(arg);
+        self
+    }
+
+    /// The key that says where it runs.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) const fn invocation(&self) -> &ScriptInvocation<'a> {
+        &self.invocation
+    }
 }
 
 impl Store {
     /// Runs a move whose reply is a list of words, the first of which says what happened.
-    pub(super) async fn words(&self, invocation: &ScriptInvocation<'_>) -> Result<Vec<String>, StoreError> {
-        self.redis.run(invocation).await
+    pub(super) async fn words(&self, call: &Call<'_>) -> Result<Vec<String>, StoreError> {
+        self.redis.run(call).await
     }
 
     /// Runs a move with another kind of reply.
-    pub(super) async fn reply<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        self.redis.run(invocation).await
+    pub(super) async fn reply<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        self.redis.run(call).await
     }
 }
 

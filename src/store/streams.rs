@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamClaimReply, StreamId, StreamReadReply};
 
 use super::accept::millis;
+use super::connection::Dedicated;
 use super::delivery::{Delivery, Stream};
 use super::keys::Keys;
 use super::script::{Move, script, with_keys};
@@ -21,7 +21,7 @@ pub struct Consumer {
     store: Store,
     stream: Stream,
     name: Arc<str>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Dedicated>,
 }
 
 impl Consumer {
@@ -42,13 +42,12 @@ impl Consumer {
         // entries to a consumer that does not listen.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.store.redis.dedicated(block).await?,
+            None => self.store.redis.dedicated(self.key(), block).await?,
         };
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(Keys::GROUP).arg(self.name()).arg("COUNT").arg(count);
         command.arg("BLOCK").arg(millis(block).max(1)).arg("STREAMS").arg(self.key()).arg(">");
-        let reply: Result<Option<StreamReadReply>, _> = command.query_async(&mut connection).await;
-        match reply.map_err(StoreError::from) {
+        match connection.query::<Option<StreamReadReply>>(&command).await {
             Ok(reply) => {
                 self.connection = Some(connection);
                 let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);

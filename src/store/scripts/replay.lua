@@ -44,7 +44,7 @@ else
   end
 end
 redis.call('HSET', KEYS[1], 'phase', to, 'at:' .. to, ARGV[5], 'replayedAt', ARGV[5])
--- What was found out before, about its time and its job, holds no more.
-redis.call('HDEL', KEYS[1], 'expiring', 'misses')
+-- What was found out and asked for before, about its time, its job and its cancellation, holds no more.
+redis.call('HDEL', KEYS[1], 'expiring', 'misses', 'cancelRequested')
 redis.call('ZADD', KEYS[4], check, id)
 return {'replayed', to}

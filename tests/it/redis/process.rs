@@ -1,6 +1,6 @@
 //! One run of a server program.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::server::{POLL, READY_WITHIN, serves, url_of};
 
 /// Below every system's range of ports for outgoing connections: while a server is down nobody else is given its port,
 /// and a client that keeps trying cannot connect to itself.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
+pub(super) const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Dropping it kills the server.
 pub(super) struct Process {
@@ -41,15 +41,32 @@ impl Process {
 
     /// None when the server ends before it answers, as it does when somebody else has the port.
     pub(super) async fn start(dir: &Path, port: u16, fsync: &str) -> Option<Self> {
+        Self::start_as(dir, port, &append_only(fsync)).await
+    }
+
+    /// The same with these arguments besides the usual ones.
+    pub(super) async fn start_as(dir: &Path, port: u16, more: &[&str]) -> Option<Self> {
+        let mut arguments: Vec<OsString> = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"]
+            .into_iter()
+            .chain(["--save", ""])
+            .chain(more.iter().copied())
+            .map(OsString::from)
+            .collect();
+        arguments.extend(["--logfile".into(), dir.join("server.log").into(), "--dir".into(), dir.into()]);
+        Self::launch(dir, port, &arguments, async |url| serves(url, dir).await).await
+    }
+
+    /// A server program in `dir` with these arguments, once it is ready.
+    pub(super) async fn launch(
+        dir: &Path,
+        port: u16,
+        arguments: &[OsString],
+        is_ready: impl AsyncFn(&str) -> bool,
+    ) -> Option<Self> {
         let program = ServerBinary::find(&default_search())
             .unwrap_or_else(|error| panic!("tests need a Redis server program or a container engine: {error}"));
         let child = Command::new(program.path())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no", "--save", ""])
-            .args(append_only(fsync))
-            .arg("--logfile")
-            .arg(dir.join("server.log"))
-            .arg("--dir")
-            .arg(dir)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -61,7 +78,7 @@ impl Process {
         let mut process = Self { child, port, _guard: guard };
         let give_up = Instant::now() + READY_WITHIN;
         while !process.has_ended() {
-            if serves(&process.url(), dir).await {
+            if is_ready(&process.url()).await {
                 return Some(process);
             }
             assert!(Instant::now() < give_up, "the server runs and does not answer");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult};
 use tokio::time::sleep;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -43,6 +43,22 @@ pub(super) async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
 pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let give_up = Instant::now() + READY_WITHIN;
     while !holds() {
+        assert!(Instant::now() < give_up, "waited {READY_WITHIN:?} until {what}");
+        sleep(POLL).await;
+    }
+}
+
+/// Asks one server, with a login where it wants one (`name:password@`).
+pub(super) async fn ask<T: FromRedisValue>(login: &str, port: u16, line: &str) -> RedisResult<T> {
+    let mut words = line.split(' ');
+    let mut command = redis::cmd(words.next().expect("a command"));
+    command.arg(words.collect::<Vec<_>>());
+    command.query_async(&mut connect(&format!("redis://{login}127.0.0.1:{port}/")).await?).await
+}
+
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let give_up = Instant::now() + READY_WITHIN;
+    while !holds().await {
         assert!(Instant::now() < give_up, "waited {READY_WITHIN:?} until {what}");
         sleep(POLL).await;
     }

@@ -53,6 +53,7 @@ async fn the_newest_letter_comes_first_and_pages_do_not_overlap() {
             let (items, next) = page(&bed, &LetterFilter::default(), cursor, limit).await;
             assert!(items.len() <= limit);
             all.extend(items);
+            assert!(all.len() <= 30, "pages of {limit} overlap: {all:?}");
             let Some(next) = next else { break };
             // As a program would send it.
             cursor = Some(next.to_string().parse().unwrap());

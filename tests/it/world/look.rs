@@ -13,9 +13,7 @@ use super::{Asked, PATIENCE, World};
 impl World {
     /// Runs a command on the world's Redis, on a connection of its own.
     pub(crate) async fn redis<T: FromRedisValue>(&self, command: &redis::Cmd) -> T {
-        let client = redis::Client::open(self.redis_url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.expect("redis answers");
-        command.query_async(&mut connection).await.expect("redis obeys")
+        crate::redis::run(&self.redis_url, command).await
     }
 
     /// The entries of a conversation as CloudEvents.

@@ -1,0 +1,162 @@
+//! One server, or the master of the moment: a shared connection that is replaced when it breaks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError};
+use tokio::sync::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use super::cluster::Address;
+use super::sentinel::{Sentinels, verified};
+use super::{CONNECT, PAUSE, RESPONSE};
+use crate::store::StoreError;
+use crate::store::script::Call;
+
+/// Where a server is.
+pub(super) enum Place {
+    /// Always there.
+    Fixed(Client),
+    /// Where the sentinels say, asked for every connection.
+    Elected(Sentinels),
+}
+
+pub(super) struct Node {
+    place: Place,
+    current: RwLock<Current>,
+    /// Held while connecting, so that one caller connects and the others wait for it.
+    connecting: Mutex<Option<Instant>>,
+    /// How often another master was followed.
+    moves: AtomicU64,
+}
+
+#[derive(Default)]
+struct Current {
+    generation: u64,
+    connection: Option<MultiplexedConnection>,
+    /// Where it leads, when sentinels said so.
+    master: Option<Address>,
+}
+
+impl Node {
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, current: RwLock::default(), connecting: Mutex::new(None), moves: AtomicU64::new(0) }
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let (generation, mut connection) = self.connection().await?;
+        let result = command.query_async(&mut connection).await;
+        self.check(generation, result).await
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        let (generation, mut connection) = self.connection().await?;
+        let result = call.invocation().invoke_async(&mut connection).await;
+        self.check(generation, result).await
+    }
+
+    /// A connection of its own, whose replies may take this long.
+    pub(super) async fn open(
+        &self,
+        response: Duration,
+    ) -> Result<(MultiplexedConnection, Option<Address>), StoreError> {
+        match &self.place {
+            Place::Fixed(client) => {
+                Ok((client.get_multiplexed_async_connection_with_config(&settings(response)).await?, None))
+            }
+            Place::Elected(sentinels) => {
+                let master = sentinels.named().await?;
+                let client = sentinels.client(&master)?;
+                let connection = client.get_multiplexed_async_connection_with_config(&settings(response)).await?;
+                match tokio::time::timeout(RESPONSE, verified(connection)).await {
+                    Ok(connection) => Ok((connection?, Some(master))),
+                    Err(_) => Err(StoreError::Unavailable(None)),
+                }
+            }
+        }
+    }
+
+    /// A subscription of its own.
+    pub(super) async fn subscribe(&self, channel: &str) -> Result<redis::aio::PubSub, StoreError> {
+        let opening = async {
+            let mut subscription = match &self.place {
+                Place::Fixed(client) => client.get_async_pubsub().await?,
+                // One that is a replica by now hears the same.
+                Place::Elected(sentinels) => sentinels.client(&sentinels.named().await?)?.get_async_pubsub().await?,
+            };
+            subscription.subscribe(channel).await?;
+            Ok::<_, StoreError>(subscription)
+        };
+        tokio::time::timeout(CONNECT + RESPONSE, opening).await.unwrap_or(Err(StoreError::Unavailable(None)))
+    }
+
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Leaves a master that the sentinels have replaced: until it is told, it takes writes that will be lost.
+    pub(super) async fn follow(&self) {
+        let Place::Elected(sentinels) = &self.place else { return };
+        // While no sentinel answers, the master goes on.
+        let Ok(named) = sentinels.named().await else { return };
+        let mut current = self.current.write().await;
+        if current.master.as_ref().is_some_and(|master| *master != named) {
+            (current.connection, current.master) = (None, None);
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn connection(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
+        if let Some(found) = self.current().await {
+            return Ok(found);
+        }
+        let mut last_failure = self.connecting.lock().await;
+        if let Some(found) = self.current().await {
+            return Ok(found);
+        }
+        if last_failure.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(StoreError::Unavailable(None));
+        }
+        match self.open(RESPONSE).await {
+            Ok((connection, master)) => {
+                *last_failure = None;
+                let mut current = self.current.write().await;
+                current.generation += 1;
+                current.connection = Some(connection.clone());
+                current.master = master;
+                Ok((current.generation, connection))
+            }
+            Err(error) => {
+                *last_failure = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    async fn current(&self) -> Option<(u64, MultiplexedConnection)> {
+        let current = self.current.read().await;
+        current.connection.clone().map(|connection| (current.generation, connection))
+    }
+
+    async fn check<T>(&self, generation: u64, result: Result<T, RedisError>) -> Result<T, StoreError> {
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let broken = error.is_unrecoverable_error();
+        let error = StoreError::from(error);
+        // A server that was promoted under us, or was demoted, is left as well: the address may lead elsewhere now.
+        if error.passes() || broken {
+            let mut current = self.current.write().await;
+            if current.generation == generation {
+                current.connection = None;
+            }
+        }
+        Err(error)
+    }
+}
+
+pub(super) fn settings(response: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(response))
+}
