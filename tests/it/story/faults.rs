@@ -176,6 +176,14 @@ async fn a_redis_that_is_silent_is_left_and_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_that_were_lost_are_made_again_from_the_beginning() {
     let world = World::new().await;
+    let before = world.ask("revenue by month").await;
+    world.eventually_answered(&before).await;
+    eventually("the intake has its group too", async || {
+        let key = format!("{{{}}}:intake", world.namespace);
+        let there: bool = world.redis(redis::cmd("EXISTS").arg(key)).await;
+        there.then_some(())
+    })
+    .await;
     for stream in ["intake", "prompts", "inbox"] {
         let key = format!("{{{}}}:{stream}", world.namespace);
         let _: i64 = world.redis(redis::cmd("XGROUP").arg("DESTROY").arg(key).arg("relay")).await;
