@@ -23,7 +23,9 @@ use crate::pipeline::{
     Canceller, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter,
     Worker, due,
 };
+use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
+use crate::store::budget::Quota;
 use crate::store::connection::Redis;
 use crate::store::wake::Wake;
 use crate::store::{Policy, Store, health};
@@ -47,13 +49,16 @@ pub struct Parts {
     pub patience: (u32, Duration),
     /// When quiet prompts are looked at.
     pub tuning: Tuning,
+    /// In which Omni grants its requests: a second longer than its own minute, as they do not take equally long to arrive.
+    pub budget_window: Duration,
 }
 
 impl Parts {
     /// As `serve` runs.
     pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
         let patience = (8, Duration::from_secs(1));
-        Self { clock: Clock::system(), lifecycle, metrics, patience, tuning: Tuning::default() }
+        let (tuning, budget_window) = (Tuning::default(), Duration::from_secs(61));
+        Self { clock: Clock::system(), lifecycle, metrics, patience, tuning, budget_window }
     }
 }
 
@@ -111,12 +116,19 @@ impl App {
         let stop = parts.lifecycle.stop_handle();
         parts.lifecycle.spawn("health", health::run(store.clone(), handle, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
-        stages(config, &parts, &store, pace, intake)?;
+        stages(config, &parts, &store, pace, intake, readiness.register("omni"))?;
         Ok(Self { address, admin_address, store })
     }
 }
 
-fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Intake) -> anyhow::Result<()> {
+fn stages(
+    config: &Config,
+    parts: &Parts,
+    store: &Store,
+    pace: Pace,
+    intake: Intake,
+    omni_handle: Handle,
+) -> anyhow::Result<()> {
     let options = OmniOptions {
         base_url: config.omni.base_url.clone(),
         timeout: OMNI_TIMEOUT,
@@ -124,8 +136,15 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
     };
     let omni = Arc::new(Omni::new(options).context("failed to use omni.base_url")?);
     let keys: Result<Vec<ApiKey>, _> = config.omni.api_keys.iter().map(ApiKey::new).collect();
-    let keys = KeyRing::new(keys.context("failed to use omni.api_keys")?).context("omni.api_keys is empty")?;
+    let quota = Quota {
+        limit: config.omni.requests_per_minute,
+        window: parts.budget_window,
+        owed: if pace.after.is_some() { 1 } else { 2 },
+    };
+    let keys = keys.context("failed to use omni.api_keys")?;
+    let keys = KeyRing::new(store.clone(), keys, quota, omni_handle).context("omni.api_keys is empty")?;
     let keys = Arc::new(keys);
+    let directory = Directory::new(omni.clone(), keys.clone());
     let limits = |handlers| Limits {
         handlers,
         claim_after: config.pipeline.claim_after,
@@ -137,7 +156,7 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
         store: store.clone(),
         omni: omni.clone(),
         keys: keys.clone(),
-        directory: Directory::new(omni.clone()),
+        directory: directory.clone(),
         clock: parts.clock.clone(),
         webhook: webhook.map(|(url, secret)| WebhookTarget { url: url.to_string(), secret: secret.clone() }),
         pace,
@@ -147,7 +166,7 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
         store: store.clone(),
         omni: omni.clone(),
         keys: keys.clone(),
-        directory: Directory::new(omni.clone()),
+        directory,
         clock: parts.clock.clone(),
         pace,
     };

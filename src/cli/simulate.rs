@@ -25,6 +25,9 @@ pub(super) struct Simulate {
     /// How long a job runs, as in 2s or 1s..4s
     #[arg(long, value_name = "DURATION", default_value = "1s..4s", value_parser = values::durations)]
     duration: RangeInclusive<Duration>,
+    /// How long a request is on its way, as in 20ms or 10ms..400ms
+    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = values::durations)]
+    latency: RangeInclusive<Duration>,
     /// Do not print a line for each request and each webhook
     #[arg(long, short)]
     quiet: bool,
@@ -40,6 +43,7 @@ impl Simulate {
             listen: self.listen,
             requests_per_minute: self.requests_per_minute,
             duration: self.duration,
+            latency: self.latency,
             log: !self.quiet,
             ..Options::default()
         };

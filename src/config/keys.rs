@@ -34,7 +34,7 @@ pub const KEYS: &[Key] = &[
     key("http.cors_origins", "", "a list of origins such as https://app.example.com", "web origins whose pages may call").later(),
     key("omni.base_url", "", "the address of your Omni without a path, such as https://acme.omniapp.co", "the Omni instance; required"),
     key("omni.api_keys", "", "one or more API keys, no two alike", "Omni API keys, each with a budget of its own; required").secret(),
-    key("omni.requests_per_minute", "60", "a whole number from 1 to 100000", "Omni's limit for one key").later(),
+    key("omni.requests_per_minute", "60", "a whole number from 1 to 100000", "Omni's limit for one key; all replicas together stay inside it"),
     key("omni.model_id", "", "a UUID", "the model for prompts that name none"),
     key("omni.run_as_key_owner", "false", FLAG, "accept prompts without a user; Omni answers them with the rights of whoever made the API key"),
     key("omni.adopt_conversations", "false", FLAG, "let callers with a tenant continue Omni conversations the relay does not know"),

@@ -5,15 +5,14 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::keyring::Halt;
 use super::stage::Disposition;
 use crate::model::entry::About;
 use crate::model::{Conversation, EntryType, Finding, JobState, PromptId};
 use crate::omni::{JobStatus, OmniError};
-use crate::store::Store;
 use crate::store::record::Record;
+use crate::store::{Store, StoreError};
 
-/// While no key is accepted, and while throttled without being told for how long.
-const PAUSE: Duration = Duration::from_secs(15);
 /// Whose end is being published.
 pub(super) struct Subject {
     pub(super) prompt_id: PromptId,
@@ -36,7 +35,7 @@ pub(super) struct End {
 }
 
 /// Either a way to end, or why it cannot be ended now.
-pub(super) type Ended = Result<End, Disposition>;
+pub(super) type Ended = Result<End, Halt>;
 
 impl Subject {
     pub(super) fn of(record: Record, job_id: Option<String>) -> Self {
@@ -105,17 +104,14 @@ pub(super) fn job_failed(status: &JobStatus) -> End {
     failed(code, message)
 }
 
-/// What follows an error on a read.
-pub(super) fn after(error: &OmniError) -> Disposition {
-    match error {
-        OmniError::Throttled { retry_after } => {
-            Disposition::Wait { pause: retry_after.unwrap_or(PAUSE), cause: "rate limit" }
-        }
-        OmniError::Unauthorized => Disposition::Wait { pause: PAUSE, cause: "no key" },
-        other => retry(other.to_string(), other.retry_after()),
-    }
-}
-
-pub(super) fn retry(error: String, not_before: Option<Duration>) -> Disposition {
-    Disposition::Retry { error, not_before }
+/// What follows when Omni did not tell. A key that was turned away is closed by now: the next one asks, or waits.
+pub(super) fn after(halt: Halt) -> Result<Disposition, StoreError> {
+    Ok(match halt {
+        Halt::Wait { pause, cause } => Disposition::Wait { pause, cause },
+        Halt::Omni(OmniError::Throttled { .. }) => Disposition::Wait { pause: Duration::ZERO, cause: "rate limit" },
+        Halt::Omni(OmniError::Unauthorized) => Disposition::Wait { pause: Duration::ZERO, cause: "no key" },
+        Halt::Omni(error) => Disposition::Retry { error: error.to_string(), not_before: error.retry_after() },
+        Halt::Odd(error) => Disposition::Retry { error, not_before: None },
+        Halt::Store(error) => return Err(error),
+    })
 }

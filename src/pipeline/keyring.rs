@@ -1,30 +1,228 @@
-//! Omni's keys: which one asks, and which one reads what it asked for.
+//! Omni's keys: which one may ask, and when. Every request passes here, so that all replicas together stay inside the
+//! budget of each key, and finishing goes before starting (`grant.lua`). What Omni answers to a request is heard here too:
+//! a 429 closes its key for everybody, a 401 takes it out of the pool.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::omni::ApiKey;
+use tracing::{error, warn};
+
+use crate::omni::{ApiKey, OmniError};
+use crate::runtime::readiness::Handle;
+use crate::store::budget::{Closed, Errand, Grant, Quota, Room};
+use crate::store::{Store, StoreError};
+
+/// How much rarer quiet jobs are looked at when the budget is used up.
+const RAREST: f64 = 4.0;
 
 /// The configured keys; there is at least one.
-#[derive(Debug)]
 pub struct KeyRing {
-    keys: Vec<ApiKey>,
+    store: Store,
+    quota: Quota,
+    keys: Vec<Key>,
     next: AtomicUsize,
+    readiness: Handle,
+}
+
+#[derive(Debug)]
+struct Key {
+    api: ApiKey,
+    /// Requests used or promised in the window when it was asked about last.
+    used: AtomicU32,
+    /// Whether Omni refused it when it was heard of last.
+    refused: AtomicBool,
+}
+
+/// Leave to send a request, or the few that were asked for together, with this key.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    key: &'a Key,
+    /// By the time of Redis, unix milliseconds.
+    at: u64,
+    since: Instant,
+}
+
+/// Why there is no answer of Omni's.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    /// The budget has no room, or no key is open. Nothing was sent.
+    #[error("wait for {cause}")]
+    Wait {
+        /// Until there is.
+        pause: Duration,
+        /// What it waits for: a label.
+        cause: &'static str,
+    },
+    /// Omni's answer.
+    #[error(transparent)]
+    Omni(#[from] OmniError),
+    /// Omni's answers do not fit together.
+    #[error("{0}")]
+    Odd(String),
+    /// Redis could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl KeyRing {
     /// A ring; `None` without a key.
-    pub fn new(keys: Vec<ApiKey>) -> Option<Self> {
-        (!keys.is_empty()).then(|| Self { keys, next: AtomicUsize::new(0) })
+    pub fn new(store: Store, keys: Vec<ApiKey>, quota: Quota, readiness: Handle) -> Option<Self> {
+        let key = |api| Key { api, used: AtomicU32::new(0), refused: AtomicBool::new(false) };
+        let keys: Vec<Key> = keys.into_iter().map(key).collect();
+        readiness.ready();
+        (!keys.is_empty()).then(|| Self { store, quota, keys, next: AtomicUsize::new(0), readiness })
     }
 
-    /// The next key, in turn.
-    pub fn next(&self) -> &ApiKey {
-        &self.keys[self.next.fetch_add(1, Ordering::Relaxed) % self.keys.len()]
+    /// How many of `most` creates may start now; with none, how long there will be no room.
+    pub async fn startable(&self, most: usize) -> Result<Result<usize, Duration>, StoreError> {
+        let mut starts = 0;
+        let mut pause = Duration::MAX;
+        for key in &self.keys {
+            let wanted = u32::try_from(most - starts).unwrap_or(u32::MAX);
+            match self.store.room(key.api.id(), wanted, self.quota).await? {
+                Room::For(some) => starts += some.min(wanted) as usize,
+                Room::NotBefore(time) | Room::Closed(time, Closed::Throttled) => pause = pause.min(time),
+                Room::Closed(time, Closed::Refused) => {
+                    self.refused(key, true);
+                    pause = pause.min(time);
+                }
+            }
+            if starts == most {
+                break;
+            }
+        }
+        Ok(if starts > 0 { Ok(starts) } else { Err(pause) })
     }
 
-    /// The key that created a job, or, when it left the configuration, any other: an organization's keys read each
-    /// other's jobs.
-    pub fn by_id(&self, id: Option<&str>) -> &ApiKey {
-        self.keys.iter().find(|key| Some(key.id()) == id).unwrap_or_else(|| self.next())
+    /// A key that may send `requests` to start a job: the first with room, in turn.
+    pub async fn start(&self, requests: u32) -> Result<Permit<'_>, Halt> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let turns = (0..self.keys.len()).map(|turn| &self.keys[(first.wrapping_add(turn)) % self.keys.len()]);
+        self.first_open(turns, Errand::Start, requests).await
+    }
+
+    /// The key that created a job, for one request that finishes it.
+    pub async fn finish(&self, id: Option<&str>) -> Result<Permit<'_>, Halt> {
+        self.own(id, Errand::Finish, 1).await
+    }
+
+    /// The key that created a job, for `requests` that look at it.
+    pub async fn poll(&self, id: Option<&str>, requests: u32) -> Result<Permit<'_>, Halt> {
+        self.own(id, Errand::Poll, requests).await
+    }
+
+    /// What Omni answered to a request.
+    pub async fn heard<T>(&self, permit: &Permit<'_>, answer: Result<T, OmniError>) -> Result<T, Halt> {
+        let Permit { key, at, since } = permit;
+        let close = match &answer {
+            Err(OmniError::Throttled { retry_after }) => {
+                Some((Closed::Throttled, retry_after.filter(|pause| !pause.is_zero())))
+            }
+            // Tried again after a while: keys are put back into force, and gateways err.
+            Err(OmniError::Unauthorized) => Some((Closed::Refused, Some(self.quota.window))),
+            _ => None,
+        };
+        // Where Redis is away nothing is counted, and the next request finds out again.
+        if since.elapsed() > self.quota.window / 120 {
+            let _ = self.store.delayed(key.api.id(), *at, self.quota).await;
+        }
+        if let Some((why, pause)) = close {
+            self.refused(key, why == Closed::Refused);
+            if let Ok((pause, true)) = self.store.close(key.api.id(), why, pause, self.quota).await {
+                match why {
+                    Closed::Throttled => warn!(key.id = key.api.id(), ?pause, "omni throttles an api key"),
+                    Closed::Refused => error!(key.id = key.api.id(), "omni refuses an api key"),
+                }
+            }
+        } else if answer.is_ok() {
+            self.refused(key, false);
+        }
+        Ok(answer?)
+    }
+
+    /// How much rarer than usual quiet jobs are looked at: 1 while the budget is idle, more the less is left of it.
+    pub fn scarcity(&self, id: Option<&str>) -> f64 {
+        let keys = self.keys.iter().filter(|key| id.is_none_or(|id| id == key.api.id()));
+        let used = keys.map(|key| key.used.load(Ordering::Relaxed)).max().unwrap_or_default();
+        let left = 1.0 - f64::from(used) / f64::from(self.quota.limit);
+        (1.0 / left.max(f64::EPSILON)).clamp(1.0, RAREST)
+    }
+
+    /// The key of this id; where it left the configuration or Omni refuses it, any other: an organization's keys read
+    /// each other's jobs.
+    async fn own(&self, id: Option<&str>, errand: Errand, requests: u32) -> Result<Permit<'_>, Halt> {
+        let own = self.keys.iter().find(|key| Some(key.api.id()) == id);
+        if let Some(key) = own {
+            match self.ask(key, errand, requests).await? {
+                Grant::Go { at, .. } => return Ok(Permit { key, at, since: Instant::now() }),
+                Grant::Wait(pause) => return Err(Halt::Wait { pause, cause: "budget" }),
+                Grant::Closed(pause, Closed::Throttled) => return Err(Halt::Wait { pause, cause: "rate limit" }),
+                Grant::Closed(_, Closed::Refused) => {}
+            }
+        }
+        self.first_open(self.keys.iter(), errand, requests).await
+    }
+
+    async fn first_open<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a Key> + Send,
+        errand: Errand,
+        requests: u32,
+    ) -> Result<Permit<'a>, Halt> {
+        let mut soonest = (Duration::MAX, "no key");
+        for key in keys {
+            let (pause, cause) = match self.ask(key, errand, requests).await? {
+                Grant::Go { at, .. } => return Ok(Permit { key, at, since: Instant::now() }),
+                Grant::Wait(pause) => (pause, "budget"),
+                Grant::Closed(pause, Closed::Throttled) => (pause, "rate limit"),
+                Grant::Closed(pause, Closed::Refused) => (pause, "no key"),
+            };
+            soonest = soonest.min((pause, cause));
+        }
+        let (pause, cause) = soonest;
+        Err(Halt::Wait { pause, cause })
+    }
+
+    async fn ask(&self, key: &Key, errand: Errand, requests: u32) -> Result<Grant, StoreError> {
+        let grant = self.store.grant(key.api.id(), errand, requests, self.quota).await?;
+        let outcome = match grant {
+            Grant::Go { used, .. } => {
+                key.used.store(used, Ordering::Relaxed);
+                "granted"
+            }
+            Grant::Wait(_) => {
+                key.used.store(self.quota.limit, Ordering::Relaxed);
+                "waits"
+            }
+            Grant::Closed(_, why) => {
+                if why == Closed::Refused {
+                    self.refused(key, true);
+                }
+                "closed"
+            }
+        };
+        metrics::counter!("omni_relay_budget_total", "errand" => errand.as_str(), "outcome" => outcome).increment(1);
+        Ok(grant)
+    }
+
+    fn refused(&self, key: &Key, refused: bool) {
+        if key.refused.swap(refused, Ordering::Relaxed) == refused {
+            return;
+        }
+        let all = self.keys.len();
+        let refused = self.keys.iter().filter(|key| key.refused.load(Ordering::Relaxed)).count();
+        metrics::gauge!("omni_relay_omni_keys_refused").set(u32::try_from(refused).unwrap_or(u32::MAX));
+        match refused {
+            0 => self.readiness.ready(),
+            _ if refused == all => self.readiness.degraded("omni refuses every api key: prompts wait"),
+            _ => self.readiness.degraded(format!("omni refuses {refused} of {all} api keys")),
+        }
+    }
+}
+
+impl Permit<'_> {
+    /// The key to send with.
+    pub const fn key(&self) -> &ApiKey {
+        &self.key.api
     }
 }

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::answer::answer;
 use super::decide::{Step, decide};
-use super::ending::{End, Ended, Subject, after, failed, job_failed, retry};
-use super::keyring::KeyRing;
+use super::ending::{End, Ended, Subject, after, failed, job_failed};
+use super::keyring::{Halt, KeyRing};
 use super::stage::{Disposition, Stage};
 use crate::model::{
     Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, Phase, PromptId, Reason, Verdict, Webhook,
 };
-use crate::omni::{ApiKey, JobResult, JobStatus, Omni, OmniError};
+use crate::omni::{JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::{Clock, failpoint};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::inbox::Finish;
@@ -45,12 +45,7 @@ const HOLD: Duration = Duration::from_millis(50);
 
 impl Process {
     /// A final state of a job, told or found; `since` is when it was told.
-    async fn webhook(
-        &self,
-        envelope: &Envelope<Event>,
-        webhook: &Webhook,
-        since: Option<u64>,
-    ) -> Result<Disposition, StoreError> {
+    async fn webhook(&self, webhook: &Webhook, since: Option<u64>) -> Result<Disposition, StoreError> {
         let job_id = webhook.job_id.to_string();
         let prompt_id = match webhook.prompt_id {
             Some(id) => Some(id),
@@ -80,16 +75,13 @@ impl Process {
             }
             _ => match self.stranger(webhook).await {
                 Ok(subject) => subject,
-                Err(disposition) => return Ok(disposition),
+                Err(halt) => return after(halt),
             },
         };
         let end = match self.end(&mut subject, step, webhook).await {
             Ok(end) if expired && end.kind == EntryType::Cancelled => End::plain(EntryType::Expired),
             Ok(end) => end,
-            Err(Disposition::Wait { cause, pause }) => {
-                return Ok(Disposition::Wait { pause: pause.max(HOLD * (envelope.waits + 1)), cause });
-            }
-            Err(disposition) => return Ok(disposition),
+            Err(halt) => return after(halt),
         };
         self.publish(&subject, end, since).await
     }
@@ -110,7 +102,7 @@ impl Process {
     }
 
     /// A job whose record was lost, or that was created elsewhere with our address and secret.
-    async fn stranger(&self, webhook: &Webhook) -> Result<Subject, Disposition> {
+    async fn stranger(&self, webhook: &Webhook) -> Result<Subject, Halt> {
         let mut subject = Subject {
             prompt_id: webhook.prompt_id.unwrap_or_else(|| PromptId::of_foreign_job(webhook.job_id)),
             conversation: Conversation::from_full("-").expect("a dash is a key"),
@@ -124,7 +116,7 @@ impl Process {
         let status = self.status(&mut subject).await?;
         let omnis = status.conversation_id.and_then(|id| Conversation::from_full(&id.to_string()));
         let Some(conversation) = webhook.conversation.clone().or(omnis) else {
-            return Err(retry("the job has no conversation".to_owned(), None));
+            return Err(Halt::Odd("the job has no conversation".to_owned()));
         };
         subject.conversation = conversation;
         Ok(subject)
@@ -151,18 +143,19 @@ impl Process {
     async fn answer(&self, subject: &mut Subject) -> Ended {
         let (tries, pause) = self.patience;
         for attempt in 1..=tries {
-            match self.omni.result(self.key(subject), subject.job()).await {
+            let permit = self.keys.finish(subject.key_id.as_deref()).await?;
+            let answer = self.omni.result(permit.key(), subject.job()).await;
+            match self.keys.heard(&permit, answer).await {
                 Ok(result) => return self.answered(subject, &result, None).await,
-                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. })
-                    if attempt < tries =>
-                {
-                    tokio::time::sleep(pause).await;
+                Err(Halt::Omni(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. })) => {
+                    if attempt < tries {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
-                Err(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. }) => break,
-                Err(OmniError::TooLarge { limit }) => {
+                Err(Halt::Omni(OmniError::TooLarge { limit })) => {
                     return Ok(failed("result_too_large", &format!("the result has more than {limit} bytes")));
                 }
-                Err(error) => return Err(after(&error)),
+                Err(halt) => return Err(halt),
             }
         }
         let status = self.status(subject).await?;
@@ -170,7 +163,7 @@ impl Process {
             return if status.state.is_final() {
                 Ok(job_failed(&status))
             } else {
-                Err(retry(format!("the result is missing and the job is {}", status.state), None))
+                Err(Halt::Odd(format!("the result is missing and the job is {}", status.state)))
             };
         }
         // Omni kept the summary but not the result: an answer, flagged.
@@ -193,14 +186,16 @@ impl Process {
         Ok(End { kind: EntryType::Answer, data, brief: Some(answer.brief), payload: answer.payload })
     }
 
-    async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Disposition> {
-        let status = self.omni.status(self.key(subject), subject.job()).await.map_err(|error| after(&error))?;
+    async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Halt> {
+        let permit = self.keys.finish(subject.key_id.as_deref()).await?;
+        let status = self.omni.status(permit.key(), subject.job()).await;
+        let status = self.keys.heard(&permit, status).await?;
         subject.conversation_id = subject.conversation_id.take().or(status.conversation_id.map(|id| id.to_string()));
         subject.chat_url = subject.chat_url.take().or_else(|| status.omni_chat_url.clone());
         Ok(status)
     }
 
-    async fn finding(&self, envelope: &Envelope<Event>, finding: &Finding) -> Result<Disposition, StoreError> {
+    async fn finding(&self, finding: &Finding) -> Result<Disposition, StoreError> {
         let record = self.store.record(finding.prompt_id).await?;
         let subject = match record {
             Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
@@ -209,7 +204,7 @@ impl Process {
         };
         let end = match &finding.verdict {
             Verdict::Found { job_id, state } => {
-                return self.webhook(envelope, &found(finding, *job_id, state.clone()), None).await;
+                return self.webhook(&found(finding, *job_id, state.clone()), None).await;
             }
             Verdict::Failed { code, message } => failed(code, message),
             Verdict::Expired => End::plain(EntryType::Expired),
@@ -277,10 +272,6 @@ impl Process {
         }
         Ok(fields)
     }
-
-    fn key(&self, subject: &Subject) -> &ApiKey {
-        self.keys.by_id(subject.key_id.as_deref())
-    }
 }
 
 /// What a webhook would have said.
@@ -303,8 +294,8 @@ impl Stage for Process {
 
     async fn handle(&self, _: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
         match &envelope.work {
-            Event::Webhook(webhook) => self.webhook(envelope, webhook, Some(webhook.received_at)).await,
-            Event::Finding(finding) => self.finding(envelope, finding).await,
+            Event::Webhook(webhook) => self.webhook(webhook, Some(webhook.received_at)).await,
+            Event::Finding(finding) => self.finding(finding).await,
         }
     }
 

@@ -67,6 +67,15 @@ impl Disposition {
     }
 }
 
+/// How much work may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// This much, at least one entry.
+    Some(usize),
+    /// None before this long.
+    NotBefore(Duration),
+}
+
 /// An entry that nobody can read.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the entry: {0}")]
@@ -102,9 +111,10 @@ pub trait Stage: Send + Sync + 'static {
         envelope: &Envelope<Self::Work>,
     ) -> impl Future<Output = Result<Disposition, StoreError>> + Send;
 
-    /// Makes work for `free` handlers available, where a stage has a queue of its own.
-    fn refill(&self, _free: usize) -> impl Future<Output = Result<(), StoreError>> + Send {
-        async { Ok(()) }
+    /// How much of the work for `free` handlers may begin now, while others are `busy`. A stage with a queue of its own
+    /// makes it available.
+    fn admit(&self, free: usize, _busy: usize) -> impl Future<Output = Result<Admission, StoreError>> + Send {
+        async move { Ok(Admission::Some(free)) }
     }
 
     /// The prompt that the work is about, where it is known without asking.

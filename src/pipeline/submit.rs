@@ -8,15 +8,15 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::directory::{Directory, NoUser};
-use super::keyring::KeyRing;
+use super::keyring::{Halt, KeyRing, Permit};
 use super::reconcile::Pace;
-use super::stage::{Disposition, Stage};
+use super::stage::{Admission, Disposition, Stage};
 use crate::model::dead_letter::Reason;
 use crate::model::entry::{About, Entry, EntryType};
 use crate::model::event::Correlation;
 use crate::model::retry::doubling;
 use crate::model::{Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
-use crate::omni::{ApiKey, CreateJob, Created, Omni, OmniError, WebhookRequest};
+use crate::omni::{CreateJob, Created, Omni, OmniError, WebhookRequest};
 use crate::runtime::{Clock, failpoint};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::record::Record;
@@ -52,12 +52,10 @@ pub struct Submitter {
     pub weight: Box<dyn Fn(&str) -> u32 + core::marker::Send + Sync>,
 }
 
-/// While no key is accepted.
-const NO_KEY: Duration = Duration::from_secs(15);
+/// Until those that are being sent have been.
+const SOON: Duration = Duration::from_millis(20);
 /// A busy conversation: first and longest wait.
 const BUSY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
-/// Throttled without being told for how long: first and longest wait.
-const THROTTLED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Submitter {
     async fn submit(
@@ -67,47 +65,50 @@ impl Submitter {
         record: &Record,
         prompt: &Prompt,
     ) -> Result<Disposition, StoreError> {
-        let key = self.keys.next();
-        let user_id = match self.directory.resolve(key, &prompt.user).await {
+        let permit = match self.keys.start(1 + Directory::requests(&prompt.user)).await {
+            Ok(permit) => permit,
+            Err(halt) => return after(record, envelope, halt),
+        };
+        let user_id = match self.directory.resolve(&permit, &prompt.user).await {
             Ok(user_id) => user_id,
             Err(NoUser::Unknown) => {
                 return Ok(refuse(record.id, record, "user_not_found", NoUser::Unknown.to_string()));
             }
-            Err(NoUser::Omni(error)) => return Ok(after(record, envelope, &error)),
+            Err(NoUser::Halt(halt)) => return after(record, envelope, halt),
         };
         let now = self.clock.now_ms();
         let check = self.pace.sending_check(now);
-        let conversation_id = match self.store.send(delivery, record, key.id(), now, check).await? {
+        let conversation_id = match self.store.send(delivery, record, permit.key().id(), now, check).await? {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
             Send::Cancelled => return Ok(cancelled(record)),
             Send::Not(_) | Send::Missing | Send::Lost => return Ok(Disposition::Done),
         };
         failpoint::hit("submit.sending").await;
-        match self.create(key, record, prompt, user_id, conversation_id.as_deref()).await {
+        match self.create(&permit, record, prompt, user_id, conversation_id.as_deref()).await {
             Ok(created) => {
                 failpoint::hit("submit.created").await;
                 self.created(record, &created).await
             }
-            Err(error) if error.outcome_unknown() => {
+            Err(Halt::Omni(error)) if error.outcome_unknown() => {
                 warn!(prompt.id = %record.id, error = %error, "outcome of the create is unknown");
                 Ok(Disposition::Done)
             }
-            Err(error) => {
+            Err(halt) => {
                 let given_up = self.store.unsend(delivery, record.id, self.clock.now_ms()).await?;
-                Ok(if given_up { cancelled(record) } else { after(record, envelope, &error) })
+                if given_up { Ok(cancelled(record)) } else { after(record, envelope, halt) }
             }
         }
     }
 
     async fn create(
         &self,
-        key: &ApiKey,
+        permit: &Permit<'_>,
         record: &Record,
         prompt: &Prompt,
         user_id: Option<Uuid>,
         conversation_id: Option<&str>,
-    ) -> Result<Created, OmniError> {
+    ) -> Result<Created, Halt> {
         let correlation = Correlation { prompt_id: record.id, conversation: record.conversation.clone() };
         let metadata = correlation.to_metadata(&record.traceparent);
         let webhook = self.webhook.as_ref().map(|target| WebhookRequest {
@@ -125,7 +126,8 @@ impl Submitter {
             webhook,
             progress: false,
         };
-        self.omni.create(key, &job).await
+        let created = self.omni.create(permit.key(), &job).await;
+        self.keys.heard(permit, created).await
     }
 
     /// Omni's 201: recorded first, announced second.
@@ -134,7 +136,7 @@ impl Submitter {
         let job =
             Job { job_id: &job_id, conversation_id: &conversation_id, chat_url: created.omni_chat_url.as_deref() };
         let now = self.clock.now_ms();
-        let check = self.pace.submitted_check(record, now);
+        let check = self.pace.submitted_check(record, now, self.keys.scarcity(None));
         match self.store.sent(record, job, now, check).await? {
             Recorded::In(_) => {
                 info!(prompt.id = %record.id, job.id = job_id, "job created");
@@ -186,8 +188,17 @@ impl Stage for Submitter {
         }
     }
 
-    async fn refill(&self, free: usize) -> Result<(), StoreError> {
-        self.store.take_turns(free, &self.weight).await.map(|_| ())
+    /// As many as the budget has room for, beside the busy ones, which may not have been granted theirs: what cannot be
+    /// sent now keeps its place in line.
+    async fn admit(&self, free: usize, busy: usize) -> Result<Admission, StoreError> {
+        match self.keys.startable(free + busy).await? {
+            Ok(starts) if starts > busy => {
+                self.store.take_turns(starts - busy, &self.weight).await?;
+                Ok(Admission::Some(starts - busy))
+            }
+            Ok(_) => Ok(Admission::NotBefore(SOON)),
+            Err(pause) => Ok(Admission::NotBefore(pause)),
+        }
     }
 
     fn prompt(&self, work: &Submit) -> Option<PromptId> {
@@ -214,16 +225,14 @@ fn outcome_unknown(record: &Record) -> Disposition {
 }
 
 /// What follows an error that left nothing behind at Omni.
-fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Disposition {
-    let wait = |(first, last): (Duration, Duration)| doubling(first, last, envelope.waits);
-    match error {
-        OmniError::Throttled { retry_after } => {
-            Disposition::Wait { pause: retry_after.unwrap_or_else(|| wait(THROTTLED)), cause: "rate limit" }
-        }
-        OmniError::Conflict { .. } => Disposition::Wait { pause: wait(BUSY), cause: "busy conversation" },
-        OmniError::Unauthorized => {
-            error!("omni refuses the api key: prompts wait");
-            Disposition::Wait { pause: NO_KEY, cause: "no key" }
+fn after(record: &Record, envelope: &Envelope<Submit>, halt: Halt) -> Result<Disposition, StoreError> {
+    let error = match halt {
+        Halt::Omni(error) => error,
+        other => return super::ending::after(other),
+    };
+    Ok(match &error {
+        OmniError::Conflict { .. } => {
+            Disposition::Wait { pause: doubling(BUSY.0, BUSY.1, envelope.waits), cause: "busy conversation" }
         }
         OmniError::Refused { status, detail } => {
             let code = detail.code.clone().unwrap_or_else(|| format!("omni_{}", status.as_u16()));
@@ -238,8 +247,8 @@ fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Dis
         OmniError::Redirected { .. } => {
             Disposition::Bury { reason: Reason::RetriesExhausted, error: error.to_string(), finding: None }
         }
-        other => Disposition::Retry { error: other.to_string(), not_before: other.retry_after() },
-    }
+        _ => return super::ending::after(Halt::Omni(error)),
+    })
 }
 
 /// Somebody asked to cancel it while it was being sent, and Omni did not take it.

@@ -13,7 +13,7 @@ use tracing::{Instrument, debug, error, warn};
 
 use super::limits::Limits;
 use super::settle::Settler;
-use super::stage::{Disposition, Stage};
+use super::stage::{Admission, Disposition, Stage};
 use crate::model::dead_letter::Reason;
 use crate::runtime::{Clock, Lifecycle, Stop, chain};
 use crate::store::delivery::{Delivery, Settled};
@@ -124,8 +124,14 @@ impl<S: Stage> Worker<S> {
                 return Ok(claimed);
             }
         }
-        self.stage.refill(free.len()).await?;
-        consumer.read(free.len(), BLOCK.min(self.limits.claim_after / 3)).await
+        let block = BLOCK.min(self.limits.claim_after / 3);
+        match self.stage.admit(free.len(), self.limits.handlers.saturating_sub(free.len())).await? {
+            Admission::Some(count) => consumer.read(count, block).await,
+            Admission::NotBefore(pause) => {
+                tokio::time::sleep(pause.min(block)).await;
+                Ok(Vec::new())
+            }
+        }
     }
 
     fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, free: Vec<OwnedSemaphorePermit>) {

@@ -37,6 +37,8 @@ pub const OMNI_REQUEST_DURATION: &str = "omni_relay_omni_request_duration_second
 pub const REDIS_UP: &str = "omni_relay_redis_up";
 pub const DEAD_LETTERS: &str = "omni_relay_dead_letters_total";
 pub const RECONCILED: &str = "omni_relay_reconciled_total";
+pub const BUDGET: &str = "omni_relay_budget_total";
+pub const KEYS_REFUSED: &str = "omni_relay_omni_keys_refused";
 
 /// Every metric of this version.
 #[rustfmt::skip]
@@ -52,6 +54,8 @@ pub const METRICS: &[Metric] = &[
     Metric { name: REDIS_UP, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
     Metric { name: DEAD_LETTERS, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
     Metric { name: RECONCILED, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },
+    Metric { name: BUDGET, kind: Kind::Counter, unit: Unit::Count, labels: &["errand", "outcome"], help: "requests to omni that the budget was asked for, and what it said" },
+    Metric { name: KEYS_REFUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "api keys that omni refuses, as this process knows" },
 ];
 
 /// From a script in Redis to a long answer of Omni, in seconds.

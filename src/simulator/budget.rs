@@ -1,19 +1,18 @@
-//! Omni's request budget: so many requests of one key in any sixty seconds.
+//! Omni's request budget: so many requests of one key in any sixty seconds, or another window.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-const WINDOW: Duration = Duration::from_mins(1);
-
 pub(super) struct Budget {
     limit: usize,
+    window: Duration,
     used: HashMap<String, VecDeque<Instant>>,
 }
 
 impl Budget {
     /// A limit of 0 never refuses.
-    pub(super) fn new(limit: u32) -> Self {
-        Self { limit: limit as usize, used: HashMap::new() }
+    pub(super) fn new(limit: u32, window: Duration) -> Self {
+        Self { limit: limit as usize, window, used: HashMap::new() }
     }
 
     /// Counts the request, or says how long the key has to wait. Refused requests are not counted.
@@ -22,11 +21,11 @@ impl Budget {
             return Ok(());
         }
         let used = self.used.entry(key.to_owned()).or_default();
-        while used.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
+        while used.front().is_some_and(|first| now.duration_since(*first) >= self.window) {
             used.pop_front();
         }
         match used.front() {
-            Some(first) if used.len() >= self.limit => Err(WINDOW.saturating_sub(now.duration_since(*first))),
+            Some(first) if used.len() >= self.limit => Err(self.window.saturating_sub(now.duration_since(*first))),
             _ => {
                 used.push_back(now);
                 Ok(())
@@ -43,7 +42,7 @@ mod tests {
     fn the_window_slides_for_each_key_alone() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut budget = Budget::new(2);
+        let mut budget = Budget::new(2, Duration::from_mins(1));
         assert_eq!(budget.take("a", at(0)), Ok(()));
         assert_eq!(budget.take("a", at(30)), Ok(()));
         assert_eq!(budget.take("a", at(45)), Err(Duration::from_secs(15)));
@@ -54,7 +53,7 @@ mod tests {
 
     #[test]
     fn no_limit_never_refuses() {
-        let mut budget = Budget::new(0);
+        let mut budget = Budget::new(0, Duration::from_mins(1));
         let now = Instant::now();
         assert!((0..1000).all(|_| budget.take("a", now).is_ok()));
     }

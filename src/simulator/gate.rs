@@ -67,6 +67,10 @@ pub(super) fn log(line: std::fmt::Arguments<'_>) {
 }
 
 async fn answer(core: &Core, method: &str, path: &str, request: Request, next: Next) -> Response {
+    if !core.options.latency.end().is_zero() {
+        let latency = core.change(|world| world.draw(&core.options.latency));
+        tokio::time::sleep(latency).await;
+    }
     if let Err(refusal) = admit(core, request.headers()) {
         return refusal.into_response();
     }

@@ -18,6 +18,10 @@ pub struct Options {
     pub api_keys: Vec<String>,
     /// Requests one key may send in any 60 seconds; 0: no limit.
     pub requests_per_minute: u32,
+    /// What counts as those 60 seconds, for those who cannot wait as long.
+    pub minute: Duration,
+    /// How long a request is on its way here, drawn anew for each.
+    pub latency: RangeInclusive<Duration>,
     /// How long a job runs from creation to its final state.
     pub duration: RangeInclusive<Duration>,
     /// Decides the durations drawn from that range. Ids are never drawn from it: two simulators sharing one relay must
@@ -45,6 +49,8 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             api_keys: Vec::new(),
             requests_per_minute: 60,
+            minute: Duration::from_mins(1),
+            latency: Duration::ZERO..=Duration::ZERO,
             duration: Duration::from_secs(1)..=Duration::from_secs(4),
             seed: 0,
             users: vec![

@@ -44,7 +44,7 @@ impl World {
             next: VecDeque::new(),
             default: options.behaviour.clone(),
             faults: Vec::new(),
-            budget: Budget::new(options.requests_per_minute),
+            budget: Budget::new(options.requests_per_minute, options.minute),
             delivered: 0,
             random: fastrand::Rng::with_seed(options.seed),
             duration: options.duration.clone(),
@@ -69,8 +69,13 @@ impl World {
     }
 
     pub(super) fn draw_duration(&mut self) -> Duration {
+        let range = self.duration.clone();
+        self.draw(&range)
+    }
+
+    pub(super) fn draw(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let micros = |d: &Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        let (start, end) = (micros(self.duration.start()), micros(self.duration.end()));
+        let (start, end) = (micros(range.start()), micros(range.end()));
         Duration::from_micros(self.random.u64(start..=end.max(start)))
     }
 

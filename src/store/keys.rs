@@ -21,6 +21,8 @@
 //! | `{N}:dead` | zset | open dead letters by time | until replayed, discarded or overtaken |
 //! | `{N}:dead:<id>` | hash | a dead letter; `closed` (`replayed`, `discarded`) once it is not in `dead` any more | as above; closed: retention, or its prompt's end |
 //! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled (`what`) which letter or prompt (`id`) | 90 d |
+//! | `{N}:budget:<keyId>` | hash | one Omni key: `closed` until when and `why`, `strikes`; who waits for room: `finishing`, `polling` | minutes |
+//! | `{N}:budget:<keyId>:granted`, `:charged`, `:polls` | lists | when each request of the window went out; starts, with what they will need; polls | the window |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
@@ -152,6 +154,12 @@ impl Keys {
     /// A dead letter.
     pub fn letter(&self, id: &str) -> String {
         self.control("dead", id)
+    }
+
+    /// What one of Omni's keys may still ask: its state, and when requests went out.
+    pub fn budget(&self, key_id: &str) -> [String; 4] {
+        let state = self.control("budget", key_id);
+        [format!("{state}:granted"), format!("{state}:charged"), format!("{state}:polls"), state]
     }
 
     /// A conversation's stream.

@@ -5,6 +5,7 @@
 //! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
 
 pub mod accept;
+pub mod budget;
 pub mod cancel;
 pub mod connection;
 pub mod conversation;

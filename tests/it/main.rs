@@ -11,6 +11,7 @@ mod recorded;
 mod redis;
 mod secrets;
 mod simulator;
+mod soak;
 mod store;
 mod story;
 mod world;

@@ -17,6 +17,8 @@ use crate::store::Store;
 use crate::store::embedded::Embedded;
 
 const MODEL: &str = "11111111-2222-4333-8444-555555555555";
+/// Enough that nobody waits.
+const REQUESTS_PER_MINUTE: u32 = 600;
 /// Long enough to be seen working, short enough to be waited for.
 const JOB: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_millis(1800);
 
@@ -45,7 +47,12 @@ pub(super) async fn start(redis: &str, listen: Option<SocketAddr>) -> anyhow::Re
         None => "-u '…'".to_owned(),
     };
     let user = User::new("demo-dana", "Dana Demo");
-    let options = Options { users: vec![user.clone()], requests_per_minute: 600, duration: JOB, ..Options::default() };
+    let options = Options {
+        users: vec![user.clone()],
+        requests_per_minute: REQUESTS_PER_MINUTE,
+        duration: JOB,
+        ..Options::default()
+    };
     let simulator = Simulator::start(options).await.context("failed to start the simulated Omni")?;
     let listen = match listen {
         Some(address) => address,
@@ -107,6 +114,7 @@ fn config(redis: &str, namespace: &str, listen: SocketAddr, simulator: &Simulato
         .with("http.admin_listen", "127.0.0.1:0")
         .with("omni.base_url", simulator.url())
         .with("omni.api_keys", Uuid::new_v4().to_string())
+        .with("omni.requests_per_minute", REQUESTS_PER_MINUTE.to_string())
         .with("omni.model_id", MODEL)
         .with("webhook.public_url", format!("http://{listen}/webhooks/omni"))
         .with("webhook.secrets", Uuid::new_v4().to_string());

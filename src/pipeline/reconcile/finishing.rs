@@ -4,6 +4,8 @@
 use super::pace::{millis, since};
 use super::run::{Look, Reconciler};
 use crate::model::Verdict;
+use crate::omni::OmniError;
+use crate::pipeline::keyring::Halt;
 use crate::store::record::Record;
 use std::time::Duration;
 use uuid::Uuid;
@@ -17,13 +19,12 @@ impl Reconciler {
         tracing::warn!(prompt.id = %record.id, "its end is known and was never told");
         let job_id: Option<Uuid> = record.job_id.as_deref().and_then(|id| id.parse().ok());
         if let (None, Some(job_id)) = (record.expiring, job_id) {
-            match self.omni.status(self.key(record), job_id).await {
-                Ok(status) if status.state.is_final() => {
-                    let verdict = Verdict::Found { job_id, state: status.state };
-                    return self.conclude(record, verdict, "found").await;
+            match self.poll(record, job_id).await {
+                Ok(state) if state.is_final() => {
+                    return self.conclude(record, Verdict::Found { job_id, state }, "found").await;
                 }
-                Ok(_) | Err(crate::omni::OmniError::NotFound) => {}
-                Err(error) => return self.later(record, self.pace.tuning.slowest, None, &error).await,
+                Ok(_) | Err(Halt::Omni(OmniError::NotFound)) => {}
+                Err(halt) => return self.later(record, self.pace.tuning.slowest, None, halt).await,
             }
         }
         let verdict = match record.expiring {

@@ -7,9 +7,10 @@ use super::pace::since;
 use super::run::Reconciler;
 use super::sighting::Sighting;
 use crate::model::Prompt;
-use crate::omni::{ApiKey, ConversationHead, OmniError};
+use crate::omni::{ConversationHead, OmniError};
+use crate::pipeline::Directory;
 use crate::pipeline::directory::NoUser;
-use crate::store::StoreError;
+use crate::pipeline::keyring::{Halt, Permit};
 use crate::store::record::Record;
 
 /// Pages of a list that are turned.
@@ -34,33 +35,33 @@ pub(super) enum Seen {
     Unclear,
 }
 
-/// Why a look-up did not come to an end.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LookupError {
-    #[error(transparent)]
-    Omni(#[from] OmniError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Reconciler {
-    pub(super) async fn look_up(&self, record: &Record, prompt: &Prompt) -> Result<Seen, LookupError> {
+    pub(super) async fn look_up(&self, record: &Record, prompt: &Prompt) -> Result<Seen, Halt> {
         let sent = i64::try_from(since(record)).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let sighting = Sighting { text: &prompt.prompt, sent: sent.unwrap_or(Timestamp::MAX) };
-        let key = self.key(record);
         let known = self.store.omnis_conversation(&record.conversation).await?.and_then(|id| id.parse().ok());
+        // Granted together, so that a look-up that begins can end; what few need beyond that goes as what it is: finishing.
+        let requests = match known {
+            Some(_) => 1,
+            None => 2 + Directory::requests(&prompt.user),
+        };
+        let mut permit = self.keys.poll(record.key_id.as_deref(), requests).await?;
         let conversations = match known {
             Some(id) => vec![id],
-            None => match self.opened(key, prompt, &sighting).await? {
+            None => match self.opened(&permit, prompt, &sighting).await? {
                 Some(conversations) => conversations,
                 None => return Ok(Seen::Unclear),
             },
         };
         let mut orphans: Vec<Orphan> = Vec::new();
-        for conversation_id in conversations {
-            let messages = match self.omni.conversation(key, conversation_id).await {
+        for (read, conversation_id) in conversations.into_iter().enumerate() {
+            if read > 0 {
+                permit = self.keys.finish(Some(permit.key().id())).await?;
+            }
+            let messages = self.omni.conversation(permit.key(), conversation_id).await;
+            let messages = match self.keys.heard(&permit, messages).await {
                 // Deleted, or not ours to see.
-                Err(OmniError::Refused { .. }) => continue,
+                Err(Halt::Omni(OmniError::Refused { .. })) => continue,
                 other => other?,
             };
             for message in messages.into_iter().filter(|message| sighting.is(message)) {
@@ -82,19 +83,23 @@ impl Reconciler {
     /// The conversations that the create may have opened; `None` when there are too many.
     async fn opened(
         &self,
-        key: &ApiKey,
+        permit: &Permit<'_>,
         prompt: &Prompt,
         sighting: &Sighting<'_>,
-    ) -> Result<Option<Vec<Uuid>>, LookupError> {
-        let user_id = match self.directory.resolve(key, &prompt.user).await {
+    ) -> Result<Option<Vec<Uuid>>, Halt> {
+        let user_id = match self.directory.resolve(permit, &prompt.user).await {
             Ok(user_id) => user_id,
             Err(NoUser::Unknown) => return Ok(Some(Vec::new())),
-            Err(NoUser::Omni(error)) => return Err(error.into()),
+            Err(NoUser::Halt(halt)) => return Err(halt),
         };
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
-        for _ in 0..MOST_PAGES {
-            let page = self.omni.conversations(key, user_id, cursor.as_deref()).await?;
+        for page in 0..MOST_PAGES {
+            if page > 0 {
+                self.keys.finish(Some(permit.key().id())).await?;
+            }
+            let page = self.omni.conversations(permit.key(), user_id, cursor.as_deref()).await;
+            let page = self.keys.heard(permit, page).await?;
             let heads: &[ConversationHead] = &page.conversations;
             found.extend(heads.iter().filter(|head| sighting.may_be_in(head)).map(|head| head.id));
             if found.len() > MOST_READ {

@@ -54,9 +54,11 @@ impl Pace {
         self.first_look().min(self.max_wait)
     }
 
-    /// When a prompt that is submitted now is looked at first, unix milliseconds: not later than its end.
-    pub fn submitted_check(&self, record: &Record, now: u64) -> u64 {
-        let first = now.saturating_add(millis(self.first_look().min(self.deadline)));
+    /// When a prompt that is submitted now is looked at first, unix milliseconds: not later than its end. Where jobs are
+    /// polled, `scarcity` (1 and more) says how much rarer the budget lets them be.
+    pub fn submitted_check(&self, record: &Record, now: u64, scarcity: f64) -> u64 {
+        let first = self.after.unwrap_or(self.tuning.poll.0.mul_f64(scarcity));
+        let first = now.saturating_add(millis(first.min(self.deadline)));
         own_end(record).map_or(first, |end| end.min(first))
     }
 
@@ -70,8 +72,17 @@ impl Pace {
     }
 
     /// From a look to the next one, `elapsed` after the submission: with webhooks each comes half as late again.
-    pub(super) fn next_look(&self, elapsed: Duration) -> Duration {
-        self.after.map_or(self.tuning.poll.1, |after| self.rarer(elapsed, after))
+    pub(super) fn next_look(&self, elapsed: Duration, scarcity: f64) -> Duration {
+        self.after.map_or(self.tuning.poll.1.mul_f64(scarcity), |after| self.rarer(elapsed, after))
+    }
+
+    /// For how long a polled job need not be looked at yet: the budget became scarcer since it was submitted.
+    pub(super) fn too_young(&self, elapsed: Duration, scarcity: f64) -> Option<Duration> {
+        let least = match self.after {
+            Some(_) => Duration::ZERO,
+            None => self.tuning.poll.0.mul_f64(scarcity),
+        };
+        least.checked_sub(elapsed).filter(|rest| !rest.is_zero())
     }
 
     /// From a look-up to the next one, `elapsed` after the create.
@@ -150,14 +161,17 @@ mod tests {
     #[test]
     fn with_webhooks_a_quiet_job_is_looked_at_ever_less_often() {
         let pace = pace(Some(75));
-        assert_eq!(looks(pace.first_look(), |at| pace.next_look(at)), [75, 112, 168, 253, 379, 569, 854]);
-        assert_eq!(pace.next_look(Duration::from_hours(1)), Duration::from_mins(5));
+        assert_eq!(looks(pace.first_look(), |at| pace.next_look(at, 4.0)), [75, 112, 168, 253, 379, 569, 854]);
+        assert_eq!(pace.next_look(Duration::from_hours(1), 1.0), Duration::from_mins(5));
     }
 
     #[test]
     fn without_webhooks_a_job_is_polled() {
         let pace = pace(None);
-        assert_eq!(looks(pace.first_look(), |at| pace.next_look(at)), [10, 15, 20, 25, 30, 35, 40]);
+        assert_eq!(looks(pace.first_look(), |at| pace.next_look(at, 1.0)), [10, 15, 20, 25, 30, 35, 40]);
+        assert_eq!(looks(pace.first_look(), |at| pace.next_look(at, 2.0)), [10, 20, 30, 40, 50, 60, 70]);
+        assert_eq!(pace.too_young(Duration::from_secs(12), 1.0), None);
+        assert_eq!(pace.too_young(Duration::from_secs(12), 2.0), Some(Duration::from_secs(8)));
     }
 
     #[test]
@@ -172,6 +186,6 @@ mod tests {
     #[test]
     fn a_first_look_is_never_later_than_the_longest_wait() {
         assert_eq!(Pace { max_wait: Duration::from_secs(3), ..pace(Some(75)) }.first_check(), Duration::from_secs(3));
-        assert_eq!(pace(Some(600)).next_look(Duration::from_mins(10)), Duration::from_mins(5));
+        assert_eq!(pace(Some(600)).next_look(Duration::from_mins(10), 1.0), Duration::from_mins(5));
     }
 }

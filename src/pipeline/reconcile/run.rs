@@ -6,11 +6,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tracing::{debug, error, info, warn};
+use uuid::Uuid;
 
 use super::pace::{Pace, millis};
-use crate::model::{Finding, Phase, PromptId, Verdict};
-use crate::omni::{ApiKey, Omni, OmniError};
-use crate::pipeline::{Directory, KeyRing};
+use crate::model::{Finding, JobState, Phase, PromptId, Verdict};
+use crate::omni::{Omni, OmniError};
+use crate::pipeline::Directory;
+use crate::pipeline::keyring::{Halt, KeyRing};
 use crate::runtime::{Clock, Stop};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
@@ -18,8 +20,8 @@ use crate::store::{Store, StoreError};
 
 /// Looks at once.
 const HANDS: usize = 16;
-/// While no key is accepted, and while throttled without being told for how long.
-const PAUSE: Duration = Duration::from_secs(15);
+/// Looks that wait for the budget come back within this long of its room, not all at once.
+const SPREAD: Duration = Duration::from_secs(1);
 
 /// Looks at quiet prompts.
 pub struct Reconciler {
@@ -135,21 +137,34 @@ impl Reconciler {
         let now = self.clock.now_ms();
         let at = now.saturating_add(millis(pause));
         let at = end.filter(|end| *end > now).map_or(at, |end| at.min(end));
-        let misses = if outcome == "missing" { record.misses + 1 } else { 0 };
+        let misses = match outcome {
+            "missing" => record.misses + 1,
+            "budget" => record.misses,
+            _ => 0,
+        };
         let same = self.store.recheck(record, Recheck { at, misses }, now).await?;
         Ok(if same { outcome } else { "moved" })
     }
 
     /// Omni did not say: counts nothing, and is asked again.
-    pub(super) async fn later(&self, record: &Record, pause: Duration, end: Option<u64>, error: &OmniError) -> Look {
-        debug!(prompt.id = %record.id, error = %error, "omni did not say");
-        let least = match error {
-            OmniError::Throttled { .. } | OmniError::Server { .. } => error.retry_after(),
-            _ => None,
-        };
-        let least =
-            least.or_else(|| matches!(error, OmniError::Throttled { .. } | OmniError::Unauthorized).then_some(PAUSE));
-        self.again(record, pause.max(least.unwrap_or_default()), end, "later").await
+    pub(super) async fn later(&self, record: &Record, pause: Duration, end: Option<u64>, halt: Halt) -> Look {
+        match halt {
+            // Not asked at all: as soon as it may be.
+            Halt::Wait { pause, cause } => {
+                debug!(prompt.id = %record.id, cause, ?pause, "waiting");
+                self.again(record, pause + SPREAD.mul_f64(fastrand::f64()), end, "budget").await
+            }
+            // Its key is closed by now.
+            Halt::Omni(OmniError::Throttled { .. } | OmniError::Unauthorized) => {
+                self.again(record, Duration::ZERO, end, "later").await
+            }
+            Halt::Omni(error) => {
+                debug!(prompt.id = %record.id, error = %error, "omni did not say");
+                self.again(record, pause.max(error.retry_after().unwrap_or_default()), end, "later").await
+            }
+            Halt::Odd(_) => self.again(record, pause, end, "later").await,
+            Halt::Store(error) => Err(error),
+        }
     }
 
     /// Leaves a finding that ends the prompt.
@@ -173,7 +188,17 @@ impl Reconciler {
         self.pace.max_wait.saturating_mul(2)
     }
 
-    pub(super) fn key(&self, record: &Record) -> &ApiKey {
-        self.keys.by_id(record.key_id.as_deref())
+    /// The state of a job, asked for as a poll.
+    pub(super) async fn poll(&self, record: &Record, job_id: Uuid) -> Result<JobState, Halt> {
+        let permit = self.keys.poll(record.key_id.as_deref(), 1).await?;
+        let status = self.omni.status(permit.key(), job_id).await;
+        Ok(self.keys.heard(&permit, status).await?.state)
+    }
+
+    /// The state of a job after Omni was asked to cancel it.
+    pub(super) async fn ask_to_cancel(&self, record: &Record, job_id: Uuid) -> Result<JobState, Halt> {
+        let permit = self.keys.finish(record.key_id.as_deref()).await?;
+        let state = self.omni.cancel(permit.key(), job_id).await;
+        self.keys.heard(&permit, state).await
     }
 }

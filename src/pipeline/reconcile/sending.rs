@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::lookup::{LookupError, Orphan, Seen};
+use super::lookup::{Orphan, Seen};
 use super::pace::{millis, since};
 use super::run::{Look, Reconciler};
 use crate::model::{Attempt, DeadLetter, Envelope, Finding, Reason, Submit, Verdict};
+use crate::pipeline::keyring::Halt;
 use crate::store::record::Record;
 use crate::store::submit::{Job, Recorded};
 
@@ -31,13 +32,13 @@ impl Reconciler {
             Ok(Seen::Unclear) if over => self.give_up(record, "omni shows more than one job that may be its").await,
             Ok(Seen::None) => self.again(record, pause, end, "unseen").await,
             Ok(Seen::Unclear) => self.again(record, pause, end, "unclear").await,
-            Err(LookupError::Store(error)) => Err(error),
-            Err(LookupError::Omni(error)) => {
+            Err(Halt::Store(error)) => Err(error),
+            Err(halt) => {
                 let last = end.map(|end| end.saturating_add(millis(self.pace.tuning.insist)));
                 if last.is_some_and(|last| last <= now) {
-                    return self.give_up(record, &format!("failed to {error}")).await;
+                    return self.give_up(record, &format!("failed to {halt}")).await;
                 }
-                self.later(record, pause, end, &error).await
+                self.later(record, pause, end, halt).await
             }
         }
     }

@@ -9,6 +9,7 @@ use super::pace::{millis, since};
 use super::run::{Look, Reconciler};
 use crate::model::{JobState, Verdict};
 use crate::omni::OmniError;
+use crate::pipeline::keyring::Halt;
 use crate::store::record::Record;
 
 /// Looks in a row at which Omni does not know a job, before it is taken for gone.
@@ -30,24 +31,29 @@ impl Reconciler {
 
     async fn ask(&self, record: &Record, job_id: Uuid, end: Option<u64>) -> Look {
         let elapsed = Duration::from_millis(self.clock.now_ms().saturating_sub(since(record)));
-        let pause = self.pace.next_look(elapsed);
-        match self.omni.status(self.key(record), job_id).await {
-            Ok(status) if status.state.is_final() => self.found(record, job_id, status.state).await,
+        let scarcity = self.keys.scarcity(record.key_id.as_deref());
+        if let Some(rest) = self.pace.too_young(elapsed, scarcity) {
+            return self.again(record, rest, end, "running").await;
+        }
+        let polled = self.poll(record, job_id).await;
+        let pause = self.pace.next_look(elapsed, scarcity);
+        match polled {
+            Ok(state) if state.is_final() => self.found(record, job_id, state).await,
             Ok(_) => self.again(record, pause, end, "running").await,
-            Err(OmniError::NotFound) => self.missing(record, end).await,
-            Err(error) => self.later(record, pause, end, &error).await,
+            Err(Halt::Omni(OmniError::NotFound)) => self.missing(record, end).await,
+            Err(halt) => self.later(record, pause, end, halt).await,
         }
     }
 
     /// Somebody asked to cancel it: Omni is asked at every look, which also answers the state, until it is final.
     async fn cancel(&self, record: &Record, job_id: Uuid, end: Option<u64>) -> Look {
         let pause = self.pace.tuning.poll.1;
-        match self.omni.cancel(self.key(record), job_id).await {
+        match self.ask_to_cancel(record, job_id).await {
             Ok(state) if state.is_final() => self.found(record, job_id, state).await,
             Ok(_) => self.again(record, pause, end, "cancelling").await,
             // Too late to cancel, or not known any more: the status tells.
-            Err(OmniError::Refused { .. } | OmniError::NotFound) => self.ask(record, job_id, end).await,
-            Err(error) => self.later(record, pause, end, &error).await,
+            Err(Halt::Omni(OmniError::Refused { .. } | OmniError::NotFound)) => self.ask(record, job_id, end).await,
+            Err(halt) => self.later(record, pause, end, halt).await,
         }
     }
 
@@ -57,9 +63,8 @@ impl Reconciler {
         if !self.store.intend_expiry(record.id, now).await? {
             return Ok("moved");
         }
-        let key = self.key(record);
-        let answer = match self.omni.cancel(key, job_id).await {
-            Err(OmniError::Refused { .. }) => self.omni.status(key, job_id).await.map(|status| status.state),
+        let answer = match self.ask_to_cancel(record, job_id).await {
+            Err(Halt::Omni(OmniError::Refused { .. })) => self.poll(record, job_id).await,
             answer => answer,
         };
         match answer {
@@ -69,15 +74,16 @@ impl Reconciler {
             Ok(JobState::Cancelled) if record.cancel_requested.is_some() => {
                 self.found(record, job_id, JobState::Cancelled).await
             }
-            Err(error)
-                if !matches!(error, OmniError::NotFound)
+            Err(Halt::Store(error)) => Err(error),
+            Err(halt)
+                if !matches!(halt, Halt::Omni(OmniError::NotFound))
                     && now < end.saturating_add(millis(self.pace.tuning.insist)) =>
             {
-                self.later(record, self.pace.tuning.poll.1, None, &error).await
+                self.later(record, self.pace.tuning.poll.1, None, halt).await
             }
             Ok(_) => self.conclude(record, Verdict::Expired, "expired").await,
-            Err(error) => {
-                warn!(prompt.id = %record.id, error = %error, "expired without a word from omni");
+            Err(halt) => {
+                warn!(prompt.id = %record.id, error = %halt, "expired without a word from omni");
                 self.conclude(record, Verdict::Expired, "expired").await
             }
         }

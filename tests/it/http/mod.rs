@@ -66,6 +66,7 @@ impl Relay {
             .with("http.admin_listen", base.trim_start_matches("http://"))
             .with("omni.base_url", sim.url())
             .with("omni.api_keys", "key")
+            .with("omni.requests_per_minute", "100000")
             .with("omni.model_id", MODEL)
             .with("webhook.public_url", format!("{base}/webhooks/omni"))
             .with("webhook.secrets", SECRET);

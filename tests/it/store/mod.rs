@@ -4,6 +4,7 @@
 
 mod accept;
 mod bed;
+mod budget;
 mod bury;
 mod cancel;
 mod cluster;

@@ -9,11 +9,11 @@ use crate::world::{Setting, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_create_waits_and_counts_no_attempt() {
-    let world = World::new().await;
-    let throttled = FaultKind::Status(429, Some(0));
-    world.sim.fault(Fault::new("POST", "/jobs", throttled).times(10));
+    // Without being told for how long: a little longer each time.
+    let world = World::with(Setting { minute: (Duration::from_secs(1), Duration::ZERO), ..Setting::default() }).await;
+    world.sim.fault(Fault::new("POST", "/jobs", FaultKind::Status(429, Some(0))).times(6));
     let asked = world.ask("revenue by region").await;
-    // Ten times is more than the four attempts an entry has.
+    // Six times is more than the four attempts an entry has.
     let answer = world.eventually_answered(&asked).await;
     assert_eq!(answer["type"], "omni.answer");
     assert!(world.letters().await.is_empty());

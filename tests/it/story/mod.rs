@@ -1,6 +1,7 @@
 //! Stories: what people do, what goes wrong, what they see.
 
 mod answers;
+mod budget;
 mod cancel;
 mod conversations;
 mod dead;

@@ -58,7 +58,10 @@ impl World {
         };
         let sim = Simulator::start(Options {
             requests_per_minute: setting.requests_per_minute,
-            duration: Duration::from_millis(20)..=Duration::from_millis(60),
+            minute: setting.minute.0,
+            api_keys: setting.api_keys.clone(),
+            duration: setting.jobs.clone(),
+            latency: setting.latency.clone(),
             users: vec![User::new("dana", "Dana"), User::new("emea-anna", "Anna")],
             webhook_tries: 5,
             webhook_backoff: Duration::from_millis(100),
@@ -103,6 +106,7 @@ impl World {
                 clock: self.clock.clone(),
                 patience: (8, Duration::from_millis(20)),
                 tuning: self.setting.tuning,
+                budget_window: self.setting.minute.0 + self.setting.minute.1,
                 ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
             };
             if App::start(&config, parts).await.is_ok() {

@@ -1,6 +1,8 @@
 //! What a world is made of.
 
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use omni_relay::config::Sources;
 use omni_relay::pipeline::reconcile::Tuning;
@@ -18,6 +20,14 @@ pub(crate) struct Setting {
     pub(crate) requests_per_minute: u32,
     /// When quiet prompts are looked at.
     pub(crate) tuning: Tuning,
+    /// How long Omni's jobs run.
+    pub(crate) jobs: RangeInclusive<Duration>,
+    /// How long a request to Omni is on its way.
+    pub(crate) latency: RangeInclusive<Duration>,
+    /// Keys that the simulator accepts; none: all.
+    pub(crate) api_keys: Vec<String>,
+    /// What the relay and the simulator take for a minute of the budget, and the relay's margin on it.
+    pub(crate) minute: (Duration, Duration),
     /// Changes the configuration.
     pub(crate) adjust: Box<dyn Fn(Sources) -> Sources + Send + Sync>,
 }
@@ -28,7 +38,11 @@ impl Default for Setting {
             redis: None,
             namespace: None,
             requests_per_minute: 0,
+            jobs: Duration::from_millis(20)..=Duration::from_millis(60),
+            latency: Duration::ZERO..=Duration::ZERO,
+            api_keys: Vec::new(),
             tuning: Tuning::default(),
+            minute: (Duration::from_mins(1), Duration::from_secs(1)),
             adjust: Box::new(|sources| sources),
         }
     }
@@ -53,6 +67,7 @@ pub(crate) fn sources(redis: &str, namespace: &str, port: u16, omni: &str) -> So
         .with("http.admin_listen", format!("127.0.0.1:{port}"))
         .with("omni.base_url", omni)
         .with("omni.api_keys", "omni_osk_test")
+        .with("omni.requests_per_minute", "100000")
         .with("omni.model_id", MODEL)
         .with("webhook.public_url", format!("http://127.0.0.1:{port}/webhooks/omni"))
         .with("webhook.secrets", SECRET)
