@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use omni_relay::simulator::Behaviour;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::world::{Asked, Process, Setting, World, eventually};
+use crate::world::{Asked, Process, Setting, World, eventually, free_port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_receive_and_publish_there_is_one_entry() {
@@ -89,6 +90,49 @@ async fn killed_before_the_create_was_sent_nobody_sends_it() {
     // Nobody can know that nothing was sent: the prompt stays where it was, for its webhook or for a person.
     assert_eq!(world.phase(&asked.id).await.as_deref(), Some("sending"));
     assert_eq!(world.sim.count("POST", "/jobs"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_replicas_is_killed_with_two_hundred_prompts_in_flight() {
+    let setting = Setting {
+        jobs: Duration::from_secs(4)..=Duration::from_secs(6),
+        latency: Duration::from_millis(50)..=Duration::from_millis(150),
+        ..Setting::config(|sources| sources.with("reconcile.after", "3s"))
+    };
+    let world = World::with(setting).await;
+    let listen = format!("127.0.0.1:{}", free_port());
+    let environment = [("OMNI_RELAY__HTTP__LISTEN", listen.as_str()), ("OMNI_RELAY__HTTP__ADMIN_LISTEN", "")];
+    let replica = Process::start(&world, &environment).await;
+    eventually("the replica is ready", async || {
+        let answer = world.http.get(format!("http://{listen}/readyz")).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+    })
+    .await;
+    let mut all = Vec::new();
+    for number in 0..200 {
+        all.push(world.ask_in(&format!("thread-{number}"), "revenue by region").await);
+    }
+    eventually("both are at work", async || (holders(&world, "prompts").await == 2).then_some(())).await;
+    let done = world.answers().await.len();
+    drop(replica);
+    let killed = Instant::now();
+    for asked in &all {
+        world.eventually_answered(asked).await;
+    }
+    println!(
+        "{} in flight when one of two was killed; the last was answered {:.1} s later",
+        200 - done,
+        killed.elapsed().as_secs_f64()
+    );
+    assert_eq!(world.sim.count("POST", "/jobs"), 200, "asked, and paid, twice, or never");
+}
+
+/// Consumers of a stage that hold entries.
+async fn holders(world: &World, stream: &str) -> usize {
+    let key = format!("{{{}}}:{stream}", world.namespace);
+    let reply: redis::streams::StreamInfoConsumersReply =
+        world.redis(redis::cmd("XINFO").arg("CONSUMERS").arg(key).arg("relay")).await;
+    reply.consumers.iter().filter(|consumer| consumer.pending > 0).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,3 +129,52 @@ async fn times(world: &World) -> (f64, f64) {
     times.sort_by(f64::total_cmp);
     (times[times.len() / 2], times[times.len() - 1])
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes five minutes"]
+async fn from_the_end_of_a_job_to_its_entry_without_webhooks() {
+    let (one, twenty) = futures_util::future::join(delays(1, 8), delays(20, 2)).await;
+    println!("{one}\n{twenty}");
+}
+
+/// Asks `at_once` prompts, `rounds` times, and waits for all of them each time.
+async fn delays(at_once: usize, rounds: usize) -> String {
+    let adjust = |sources: Sources| {
+        let sources = sources.with("webhook.public_url", "").with("webhook.secrets", "");
+        sources.with("omni.requests_per_minute", "60").with("pipeline.claim_after", "15s")
+    };
+    let setting = Setting {
+        requests_per_minute: 60,
+        latency: Duration::from_millis(10)..=Duration::from_millis(400),
+        adjust: Box::new(adjust),
+        ..Setting::default()
+    };
+    let world = World::with(setting).await;
+    let (mut delays, mut durations) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let mut asked = Vec::new();
+        for _ in 0..at_once {
+            let duration = Duration::from_millis(fastrand::u64(15_000..45_000));
+            durations.push(duration);
+            world.sim.next_job(Behaviour::new().slow(duration));
+            asked.push(world.ask("revenue by region").await);
+        }
+        while answered(&world).await < u32::try_from(delays.len() + at_once).unwrap() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for one in asked {
+            let record = world.record(&one.id).await;
+            let at = |phase: &str| record[&format!("at:{phase}")].parse::<f64>().unwrap() / 1000.0;
+            let job = world.sim.job(record["jobId"].parse().unwrap()).unwrap();
+            delays.push(at("answered") - at("submitted") - durations[job.order].as_secs_f64());
+        }
+        // Each round finds an idle budget.
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+    delays.sort_by(f64::total_cmp);
+    format!(
+        "{at_once:2} jobs at once: median {:.1} s, longest {:.1} s",
+        delays[delays.len() / 2],
+        delays[delays.len() - 1]
+    )
+}

@@ -34,7 +34,7 @@ struct Granted {
 
 fn most_in_a_window(all: &[Granted], window: Duration) -> usize {
     // Redis' clock is read in milliseconds.
-    let window = window - Duration::from_millis(2);
+    let window = window.saturating_sub(Duration::from_millis(2));
     let within = |first: &Granted| {
         all.iter().filter(|other| other.asked >= first.asked && other.answered - first.asked < window).count()
     };

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
 pub(crate) use look::eventually;
-pub(crate) use parts::{MODEL, SECRET, Setting};
-use parts::{free_port, sources};
+use parts::sources;
+pub(crate) use parts::{MODEL, SECRET, Setting, free_port};
 pub(crate) use process::Process;
 
 /// Longest time anything in a story may take.
