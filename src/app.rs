@@ -24,6 +24,7 @@ use crate::pipeline::{
     Worker, due,
 };
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
+use crate::store::backlog::Limit;
 use crate::store::connection::Redis;
 use crate::store::wake::Wake;
 use crate::store::{Policy, Store, health};
@@ -76,6 +77,7 @@ impl App {
             answers_age: config.answers.max_age,
             answers_len: config.answers.max_len,
             window: SUBMIT_HANDLERS,
+            backlog: backlog(config),
         };
         let store = Store::new(redis, &config.namespace, policy);
         let pace = pace(config, parts.tuning);
@@ -174,6 +176,12 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
     let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
     lifecycle.spawn("process", process.run());
     Ok(())
+}
+
+fn backlog(config: &Config) -> Limit {
+    let backlog = config.backlog;
+    let bytes = u64::try_from(backlog.bytes).unwrap_or(u64::MAX);
+    Limit { prompts: backlog.prompts, bytes, tenant_share: backlog.tenant_share }
 }
 
 /// Without an address for webhooks no job has one: all are polled.

@@ -97,6 +97,7 @@ impl Store {
                 &keys.alias(conversation_id),
                 &keys.dead,
                 &keys.letter(&id),
+                &keys.backlog,
             ],
         );
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(ending.phase.as_str());
@@ -191,6 +192,7 @@ impl Store {
                 &keys.ready(tenant.as_str()),
                 &keys.prompt(heir),
                 &keys.alias(conversation_id),
+                &keys.backlog,
             ],
         );
         let finding = finding.cloned().map(inbox_entry).transpose()?.unwrap_or_default();

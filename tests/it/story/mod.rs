@@ -1,9 +1,11 @@
 //! Stories: what people do, what goes wrong, what they see.
 
 mod answers;
+mod backlog;
 mod cancel;
 mod conversations;
 mod dead;
+mod fairness;
 mod faults;
 mod intake;
 mod reconcile;
