@@ -25,6 +25,7 @@ use crate::pipeline::{
 };
 use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
+use crate::store::backlog::Limit;
 use crate::store::budget::Quota;
 use crate::store::connection::Redis;
 use crate::store::wake::Wake;
@@ -81,6 +82,7 @@ impl App {
             answers_age: config.answers.max_age,
             answers_len: config.answers.max_len,
             window: SUBMIT_HANDLERS,
+            backlog: backlog(config),
         };
         let store = Store::new(redis, &config.namespace, policy);
         let pace = pace(config, parts.tuning);
@@ -193,6 +195,12 @@ fn stages(
     let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
     lifecycle.spawn("process", process.run());
     Ok(())
+}
+
+fn backlog(config: &Config) -> Limit {
+    let backlog = config.backlog;
+    let bytes = u64::try_from(backlog.bytes).unwrap_or(u64::MAX);
+    Limit { prompts: backlog.prompts, bytes, tenant_share: backlog.tenant_share }
 }
 
 /// Without an address for webhooks no job has one: all are polled.

@@ -6,10 +6,12 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 
 use crate::config::Config;
+use crate::store::backlog::Limit;
 use crate::store::connection::Redis;
 use crate::store::{Policy, Store};
 
-/// A store. What it queues waits for a turn, however short the queue is: how short it may be is for serve to say.
+/// A store. What it queues waits for a turn, however short the queue is: how short it may be is for serve to say. It accepts
+/// nothing new.
 pub(super) fn store(config: &Config) -> anyhow::Result<Store> {
     let redis = Redis::new(config.redis.url.expose_secret()).context("failed to use redis.url")?;
     let policy = Policy {
@@ -17,6 +19,7 @@ pub(super) fn store(config: &Config) -> anyhow::Result<Store> {
         answers_age: config.answers.max_age,
         answers_len: config.answers.max_len,
         window: 0,
+        backlog: Limit { prompts: 0, bytes: 0, tenant_share: 0 },
     };
     Ok(Store::new(redis, &config.namespace, policy))
 }

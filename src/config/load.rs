@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::reader::Reader;
 use super::{
-    AnswersConfig, Caller, CallerKey, Callers, Config, ConfigError, DurabilityConfig, HttpConfig, JobsConfig,
-    LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisAddress, RedisConfig,
+    AnswersConfig, BacklogConfig, Caller, CallerKey, Callers, Config, ConfigError, DurabilityConfig, HttpConfig,
+    JobsConfig, LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisAddress, RedisConfig,
     ResultsConfig, RetryConfig, RuntimeConfig, Scope, Sources, TokensConfig, UserCreation, UsersConfig, WebhookConfig,
     check, environment, file, keys, values,
 };
@@ -66,6 +66,11 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
         deadline: reader.get("jobs.deadline", values::duration),
         max_wait: reader.get("jobs.max_wait", values::duration),
     };
+    let backlog = BacklogConfig {
+        prompts: reader.get("backlog.prompts", positive),
+        bytes: reader.get("backlog.bytes", values::size),
+        tenant_share: reader.get("backlog.tenant_share", |text| number(text, 1, 100)),
+    };
     let retry = RetryConfig {
         base: reader.get("retry.base", values::duration),
         cap: reader.get("retry.cap", values::duration),
@@ -79,7 +84,7 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
     let retention = reader.get("retention", values::duration);
     let answers = AnswersConfig {
         max_age: reader.get("answers.max_age", values::duration),
-        max_len: reader.get("answers.max_len", |text| text.parse().ok().filter(|length| *length > 0)),
+        max_len: reader.get("answers.max_len", positive),
     };
     let users = UsersConfig { create: reader.get("users.create", user_creation) };
     let tokens = TokensConfig { secrets: reader.secrets("tokens.secrets") };
@@ -95,6 +100,7 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
         webhook,
         reconcile,
         jobs,
+        backlog,
         retry,
         pipeline,
         results,
@@ -214,6 +220,10 @@ fn log(reader: &mut Reader, rust_log: Option<String>) -> LogConfig {
 
 fn number(text: &str, least: u32, most: u32) -> Option<u32> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
+}
+
+fn positive(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number| *number > 0)
 }
 
 fn user_creation(text: &str) -> Option<UserCreation> {

@@ -26,7 +26,7 @@ pub use redis_address::RedisAddress;
 pub use scope::{Scope, ScopeSet};
 pub use sources::Sources;
 pub use types::{
-    AnswersConfig, Config, DurabilityConfig, HttpConfig, JobsConfig, LogConfig, LogFormat, OmniConfig, PipelineConfig,
-    ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig, RuntimeConfig, TokensConfig, UserCreation, UsersConfig,
-    WebhookConfig,
+    AnswersConfig, BacklogConfig, Config, DurabilityConfig, HttpConfig, JobsConfig, LogConfig, LogFormat, OmniConfig,
+    PipelineConfig, ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig, RuntimeConfig, TokensConfig,
+    UserCreation, UsersConfig, WebhookConfig,
 };

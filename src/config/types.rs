@@ -22,6 +22,7 @@ pub struct Config {
     pub webhook: WebhookConfig,
     pub reconcile: ReconcileConfig,
     pub jobs: JobsConfig,
+    pub backlog: BacklogConfig,
     pub retry: RetryConfig,
     pub pipeline: PipelineConfig,
     pub results: ResultsConfig,
@@ -86,6 +87,17 @@ pub struct JobsConfig {
     pub deadline: Duration,
     /// In line, and for every other wait that counts no attempt.
     pub max_wait: Duration,
+}
+
+/// When no new prompt is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct BacklogConfig {
+    /// Unfinished prompts.
+    pub prompts: u64,
+    /// Their size in bytes.
+    pub bytes: usize,
+    /// Percent of either that one tenant may have; 1 to 100.
+    pub tenant_share: u32,
 }
 
 /// Full jitter between `base` and `base`·2ⁿ, at most `cap`.

@@ -13,9 +13,12 @@ use crate::model::prompt::{FieldError, Invalid};
 use crate::pipeline::IntakeError;
 use crate::runtime::chain;
 use crate::store::StoreError;
+use crate::store::backlog::Share;
 
 /// Seconds after which another try makes sense.
 const RETRY_AFTER: &str = "2";
+/// The same while the backlog is full: by then a few prompts have ended.
+const FULL: &str = "10";
 
 /// A failure, as its caller sees it, and its cause for the log.
 #[derive(Debug, Clone)]
@@ -142,6 +145,13 @@ impl From<IntakeError> for Problem {
                 Self::new(StatusCode::CONFLICT, code, "conversation and conversationId name different conversations")
             }
             IntakeError::UnknownConversation => Self::new(StatusCode::NOT_FOUND, code, "there is no such conversation"),
+            IntakeError::Full(share) => {
+                let detail = match share {
+                    Share::Tenant => "the tenant has its share of unfinished prompts; try again later",
+                    Share::All => "there are too many unfinished prompts; try again later",
+                };
+                Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with_header(header::RETRY_AFTER, FULL)
+            }
             IntakeError::Store(error) => error.into(),
         }
     }

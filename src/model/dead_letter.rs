@@ -17,6 +17,8 @@ pub enum Reason {
     Poison,
     /// A pushed prompt that cannot be accepted.
     InvalidPrompt,
+    /// A pushed prompt beyond its tenant's share of the backlog.
+    Backlog,
     /// Nobody could find out whether Omni took the job.
     SubmitOutcomeUnknown,
 }
@@ -29,6 +31,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Poison => "poison",
             Self::InvalidPrompt => "invalid_prompt",
+            Self::Backlog => "backlog",
             Self::SubmitOutcomeUnknown => "submit_outcome_unknown",
         }
     }

@@ -108,7 +108,7 @@ pub struct Webhook {
     pub conversation: Option<Conversation>,
     /// When it came, unix milliseconds.
     pub received_at: u64,
-    /// The bytes that were signed: kept for a dead letter.
+    /// What was signed, as text: kept for a dead letter.
     pub body: String,
 }
 

@@ -137,7 +137,31 @@ impl FromStr for Phase {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever happens: a create is sent once for each time a prompt was queued, and an end is an end.
+        #[test]
+        fn a_walk_ends_for_good_and_sends_only_from_the_queue(first in 0..2_usize, luck: Vec<prop::sample::Index>) {
+            let mut here = [Phase::Waiting, Phase::Queued][first];
+            let (mut queued, mut sent) = (u32::from(here == Phase::Queued), 0);
+            for step in luck {
+                let goes = |next: &Phase| here.may_become(*next) || (here == Phase::Dead && next.may_be_replayed_to());
+                let ways: Vec<Phase> = Phase::ALL.into_iter().filter(|next| *next != here && goes(next)).collect();
+                prop_assert_eq!(ways.is_empty(), here.is_terminal(), "from {}", here);
+                for way in &ways {
+                    prop_assert!(!way.is_terminal() || matches!(here, Phase::Finishing | Phase::Dead), "{} -> {}", here, way);
+                }
+                let Some(next) = ways.get(step.index(ways.len().max(1))) else { break };
+                here = *next;
+                queued += u32::from(here == Phase::Queued);
+                sent += u32::from(here == Phase::Sending);
+                prop_assert!(sent <= queued);
+            }
+        }
+    }
 
     #[test]
     fn words_come_back() {

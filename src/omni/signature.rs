@@ -281,6 +281,48 @@ mod tests {
         }
 
         #[test]
+        fn every_writing_of_the_digest_is_accepted_and_nothing_near_it(body: Vec<u8>, at: prop::sample::Index, letter in "[ -~]") {
+            let signature = sign(&SecretString::from("s"), "1706123456", &body);
+            let digest = hex::decode(signature.trim_start_matches(SCHEME)).unwrap();
+            let (padded, url) = (general_purpose::STANDARD.encode(&digest), general_purpose::URL_SAFE.encode(&digest));
+            let writings = [
+                hex::encode(&digest),
+                hex::encode_upper(&digest),
+                padded.trim_end_matches('=').to_owned(),
+                padded,
+                url.trim_end_matches('=').to_owned(),
+                url,
+            ];
+            for text in &writings {
+                prop_assert_eq!(check("s", "1706123456", &format!("{SCHEME}{text}"), &body, NOW_MS), "accepted");
+                let at = at.index(text.len());
+                let mut changed = text.clone();
+                changed.replace_range(at..=at, &letter);
+                let same = writings.contains(&changed) || changed.eq_ignore_ascii_case(&writings[0]);
+                let verdict = check("s", "1706123456", &format!("{SCHEME}{changed}"), &body, NOW_MS);
+                prop_assert_eq!(verdict == "accepted", same, "{} for {}", changed, text);
+            }
+        }
+
+        #[test]
+        fn the_tolerance_is_exact(now_ms in 0..200_000_000_000_000_u64, tolerance_ms in 1..1_000_000_000_u64, off in -3_i64..=3, ahead: bool, whole: bool) {
+            let edge = if ahead { now_ms.saturating_add(tolerance_ms) } else { now_ms.saturating_sub(tolerance_ms) };
+            let at_ms = edge.saturating_add_signed(off);
+            // Whole seconds where they are meant, milliseconds where they can be told apart.
+            let (timestamp, at_ms) = if whole || at_ms <= LARGEST_SECONDS { (at_ms / 1000, at_ms / 1000 * 1000) } else { (at_ms, at_ms) };
+            prop_assume!(timestamp <= LARGEST_SECONDS || timestamp == at_ms);
+            let secret = SecretString::from("s");
+            let signature = sign(&secret, &timestamp.to_string(), b"{}");
+            let verifier = Verifier::new(&[secret], Duration::from_millis(tolerance_ms));
+            let expected = match at_ms.cmp(&now_ms) {
+                _ if at_ms.abs_diff(now_ms) <= tolerance_ms => Ok(()),
+                std::cmp::Ordering::Less => Err(Rejection::Stale),
+                _ => Err(Rejection::Future),
+            };
+            prop_assert_eq!(verifier.verify(&timestamp.to_string(), &signature, b"{}", now_ms), expected);
+        }
+
+        #[test]
         fn no_header_makes_it_panic(timestamp in ".*", signature in "(sha256=)?.*", now_ms: u64) {
             prop_assert_ne!(check("s", &timestamp, &signature, b"{}", now_ms), "accepted");
         }

@@ -35,6 +35,7 @@ impl Canceller {
             Cancelled::TooLate(_) | Cancelled::Missing => "too_late",
         };
         info!(prompt.id = %record.id, who, outcome, "cancel");
+        metrics::counter!("omni_relay_decisions_total", "action" => "cancel", "outcome" => outcome).increment(1);
         Ok(cancelled)
     }
 }

@@ -40,7 +40,7 @@ impl DeadLetters {
             };
             let back = back(&letter, record.is_some());
             if let Tried::Done(decided) = self.store.replay(&letter, record.as_ref(), back, self.decision(who)).await? {
-                note(id, who, decided);
+                note("replay", id, who, decided);
                 return Ok(decided);
             }
         }
@@ -52,7 +52,7 @@ impl DeadLetters {
         let shown = &letter.letter;
         let finding = prompt_id(shown).zip(shown.conversation.clone()).map(discarded);
         let decided = self.store.discard(&letter, finding, self.decision(who)).await?;
-        note(id, who, decided);
+        note("discard", id, who, decided);
         Ok(decided)
     }
 
@@ -63,9 +63,10 @@ impl DeadLetters {
     }
 }
 
-fn note(id: &str, who: &str, decided: Option<Decided>) {
+fn note(action: &'static str, id: &str, who: &str, decided: Option<Decided>) {
     let outcome = decided.map_or("unknown", Decided::as_str);
-    info!(letter = id, who, outcome, "dead letter");
+    info!(letter = id, who, action, outcome, "dead letter decided");
+    metrics::counter!("omni_relay_decisions_total", "action" => action, "outcome" => outcome).increment(1);
 }
 
 fn prompt_id(letter: &Letter) -> Option<PromptId> {

@@ -15,8 +15,12 @@ use crate::model::work::Envelope;
 use crate::model::{Conversation, Finding, Phase, PromptId, Tenant, Verdict};
 use crate::runtime::{Clock, TraceContext};
 use crate::store::accept::Accepted;
+use crate::store::backlog::Share;
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::{Store, StoreError};
+
+/// When a pushed prompt for which there is no room is tried again.
+const FULL: Duration = Duration::from_secs(1);
 
 /// Accepts prompts.
 #[derive(Clone)]
@@ -55,6 +59,9 @@ pub enum IntakeError {
     /// Nobody of this tenant has such a conversation.
     #[error("the conversation is not known")]
     UnknownConversation,
+    /// There is too much unfinished.
+    #[error("the backlog is full")]
+    Full(Share),
     /// Redis.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +76,7 @@ impl IntakeError {
             Self::UserMismatch => "conversation_user_mismatch",
             Self::ConversationMismatch => "conversation_mismatch",
             Self::UnknownConversation => "conversation_not_found",
+            Self::Full(_) => "backlog",
             Self::Store(_) => "unavailable",
         }
     }
@@ -113,9 +121,9 @@ impl Intake {
             now,
             first_check: now.saturating_add(u64::try_from(first_check.as_millis()).unwrap_or(u64::MAX)),
         };
+        let via = if from.is_some() { "stream" } else { "http" };
         match self.store.accept(&intake, from).await? {
             Accepted::New(phase) => {
-                let via = if from.is_some() { "stream" } else { "http" };
                 info!(prompt.id = %id, conversation.id = %conversation, phase = %phase, via, "prompt accepted");
                 metrics::counter!("omni_relay_prompts_accepted_total", "via" => via).increment(1);
                 self.announce(id, &conversation, body).await;
@@ -126,6 +134,14 @@ impl Intake {
             Accepted::UserMismatch => Err(IntakeError::UserMismatch),
             Accepted::BoundTo(other) if other.tenant() != *tenant => Err(IntakeError::UnknownConversation),
             Accepted::BoundTo(_) | Accepted::Rebound => Err(IntakeError::ConversationMismatch),
+            Accepted::Full(share) => {
+                // On the stream what is too much for all waits.
+                if from.is_none() || share == Share::Tenant {
+                    metrics::counter!("omni_relay_prompts_shed_total", "via" => via, "limit" => share.as_str())
+                        .increment(1);
+                }
+                Err(IntakeError::Full(share))
+            }
             Accepted::Lost => Ok(None),
         }
     }
@@ -237,6 +253,7 @@ impl Stage for IntakeStage {
         let error = match self.accept(delivery, bytes).await {
             Ok(()) => return Ok(Disposition::Accepted),
             Err(IntakeError::Store(error)) => return Err(error),
+            Err(IntakeError::Full(Share::All)) => return Ok(Disposition::Hold { pause: FULL, cause: "backlog" }),
             Err(error) => error,
         };
         let message = match &error {
@@ -248,7 +265,8 @@ impl Stage for IntakeStage {
             other => other.to_string(),
         };
         let finding = self.finding(bytes, &error, message.clone());
-        Ok(Disposition::Bury { reason: Reason::InvalidPrompt, error: message, finding })
+        let reason = if matches!(error, IntakeError::Full(_)) { Reason::Backlog } else { Reason::InvalidPrompt };
+        Ok(Disposition::Bury { reason, error: message, finding })
     }
 
     fn prompt(&self, _: &Pushed) -> Option<PromptId> {

@@ -69,7 +69,7 @@ impl Settler {
             Disposition::Bury { reason, error, finding } => {
                 self.bury(stage, delivery, envelope, *reason, error, finding.clone()).await
             }
-            Disposition::Accepted => Ok(Settled::Yes),
+            Disposition::Accepted | Disposition::Hold { .. } => Ok(Settled::Yes),
             Disposition::Done | Disposition::Wait { .. } | Disposition::Retry { .. } => self.store.done(delivery).await,
         }
     }

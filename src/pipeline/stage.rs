@@ -33,6 +33,14 @@ pub enum Disposition {
         /// What it waits for: a label, no data.
         cause: &'static str,
     },
+    /// It cannot go on now, and nothing may overtake it: it keeps its place, and is handled again after the pause. Counts no
+    /// attempt.
+    Hold {
+        /// For how long.
+        pause: Duration,
+        /// What it waits for: a label, no data.
+        cause: &'static str,
+    },
     /// It failed, and may work later. Counts one attempt.
     Retry {
         /// What failed, without data of the customer.
@@ -61,6 +69,7 @@ impl Disposition {
             Self::Tell(..) => "told",
             Self::Refuse(_) => "refused",
             Self::Wait { .. } => "wait",
+            Self::Hold { .. } => "pending",
             Self::Retry { .. } => "retry",
             Self::Bury { .. } => "dead",
         }

@@ -75,11 +75,11 @@ impl<S: Stage> Worker<S> {
                 Ok(deliveries) => this.start(deliveries, free),
                 Err(error) if error.passes() => {
                     debug!(stage = S::STREAM.stage(), error = %error, "waiting for redis");
-                    this.pause().await;
+                    this.pause(AWAY).await;
                 }
                 Err(error) => {
                     error!(stage = S::STREAM.stage(), error = %chain(&error), "failed to read");
-                    this.pause().await;
+                    this.pause(AWAY).await;
                 }
             }
         }
@@ -175,6 +175,13 @@ impl<S: Stage> Worker<S> {
             }
             Ok(envelope) => loop {
                 match self.stage.handle(delivery, envelope).await {
+                    Ok(Disposition::Hold { pause, cause }) => {
+                        debug!(cause, ?pause, "waiting");
+                        self.pause(pause).await;
+                        if self.stop.is_requested() {
+                            return "pending";
+                        }
+                    }
                     Ok(decision) => break decision,
                     // What must stay in order is not put aside: it stays pending, and is claimed again.
                     Err(error) if !error.passes() && !S::IN_ORDER => {
@@ -208,7 +215,7 @@ impl<S: Stage> Worker<S> {
         if !error.passes() {
             warn!(error = %chain(error), "left a delivery pending");
         }
-        self.pause().await;
+        self.pause(AWAY).await;
         let give_up = !error.passes() || self.stop.is_requested();
         give_up.then_some("pending")
     }
@@ -224,9 +231,9 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    async fn pause(&self) {
+    async fn pause(&self, pause: Duration) {
         tokio::select! {
-            () = tokio::time::sleep(AWAY) => {}
+            () = tokio::time::sleep(pause) => {}
             () = self.stop.requested() => {}
         }
     }

@@ -27,6 +27,10 @@ pub struct Metric {
 }
 
 pub const PROMPTS_ACCEPTED: &str = "omni_relay_prompts_accepted_total";
+pub const PROMPTS_SHED: &str = "omni_relay_prompts_shed_total";
+pub const BACKLOG_PROMPTS: &str = "omni_relay_backlog_prompts";
+pub const BACKLOG_BYTES: &str = "omni_relay_backlog_bytes";
+pub const DECISIONS: &str = "omni_relay_decisions_total";
 pub const STAGE_OUTCOMES: &str = "omni_relay_stage_outcomes_total";
 pub const STAGE_DURATION: &str = "omni_relay_stage_duration_seconds";
 pub const WEBHOOKS: &str = "omni_relay_webhooks_total";
@@ -44,6 +48,10 @@ pub const KEYS_REFUSED: &str = "omni_relay_omni_keys_refused";
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
     Metric { name: PROMPTS_ACCEPTED, kind: Kind::Counter, unit: Unit::Count, labels: &["via"], help: "prompts accepted, by the way they came: http or stream" },
+    Metric { name: PROMPTS_SHED, kind: Kind::Counter, unit: Unit::Count, labels: &["via", "limit"], help: "prompts turned away because the backlog is full, by the way they came and whose limit it was: tenant or all" },
+    Metric { name: BACKLOG_PROMPTS, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "prompts accepted and neither ended nor dead, of all replicas" },
+    Metric { name: BACKLOG_BYTES, kind: Kind::Gauge, unit: Unit::Bytes, labels: &[], help: "size of their requests and metadata" },
+    Metric { name: DECISIONS, kind: Kind::Counter, unit: Unit::Count, labels: &["action", "outcome"], help: "what people decided: cancel, replay, discard, by what came of it" },
     Metric { name: STAGE_OUTCOMES, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "outcome"], help: "handlings of a stage's entries, by how they ended" },
     Metric { name: STAGE_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["stage"], help: "how long one handling took" },
     Metric { name: WEBHOOKS, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "webhooks received, by what became of them" },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::backlog::Share;
 use super::delivery::Delivery;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
@@ -46,6 +47,8 @@ pub enum Accepted {
     BoundTo(Conversation),
     /// The conversation continues another conversation of Omni's.
     Rebound,
+    /// The backlog is past its limit: nothing was kept.
+    Full(Share),
     /// The intake entry is no longer ours: another replica took it over.
     Lost,
 }
@@ -72,6 +75,7 @@ impl Store {
                 &keys.turns,
                 &keys.ready(tenant.as_str()),
                 &keys.intake,
+                &keys.backlog,
             ],
         );
         let metadata = serde_json::Value::Object(intake.body.metadata.clone()).to_string();
@@ -89,6 +93,11 @@ impl Store {
             .arg(millis(REMEMBERED))
             .arg(from.map(Delivery::id).unwrap_or_default())
             .arg(from.map(Delivery::consumer).unwrap_or_default());
+        let limit = self.policy.backlog;
+        call.arg(request.len() + metadata.len());
+        for most in [limit.prompts, limit.bytes, limit.of_tenant(limit.prompts), limit.of_tenant(limit.bytes)] {
+            call.arg(most);
+        }
         for (name, value) in [
             ("v", "1"),
             ("conversation", intake.conversation.as_str()),
@@ -107,6 +116,8 @@ impl Store {
             ["user"] => Ok(Accepted::UserMismatch),
             ["bound", other] => Ok(Accepted::BoundTo(Conversation::from_full(other).ok_or_else(unexpected)?)),
             ["rebound"] => Ok(Accepted::Rebound),
+            ["full", "tenant"] => Ok(Accepted::Full(Share::Tenant)),
+            ["full", "all"] => Ok(Accepted::Full(Share::All)),
             ["lost"] => Ok(Accepted::Lost),
             _ => Err(unexpected()),
         }

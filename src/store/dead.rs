@@ -103,6 +103,7 @@ impl Store {
                 &keys.turns,
                 &keys.ready(tenant.as_str()),
                 &keys.audit,
+                &keys.backlog,
             ],
         );
         let user = record.and_then(|record| record.request.as_ref()).map(|prompt| prompt.user.identity());

@@ -1,4 +1,4 @@
-//! Watches Redis: readiness, the gauge, and one log line per change. Keeps the wake-up subscription alive.
+//! Watches Redis: readiness, the gauges, and one log line per change. Keeps the wake-up subscription alive.
 
 use std::time::Duration;
 
@@ -37,9 +37,18 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
                 readiness.not_ready("redis does not answer");
             }
         }
+        if let Ok(backlog) = store.backlog().await {
+            metrics::gauge!("omni_relay_backlog_prompts").set(gauged(backlog.prompts));
+            metrics::gauge!("omni_relay_backlog_bytes").set(gauged(backlog.bytes));
+        }
         up = Some(now);
         pause(stop).await;
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "beyond 2⁵³ nobody looks at the last digit")]
+const fn gauged(number: u64) -> f64 {
+    number as f64
 }
 
 async fn tell_risks(store: &Store) {

@@ -16,6 +16,7 @@
 //! | `{N}:slot:<conv>` | hash | `user`, `conversationId` (set once), `active`, `dead` (count) | none while a prompt is unfinished or dead, else retention and a day |
 //! | `{N}:waiting:<conv>` | list | prompts behind the active one | while waiting |
 //! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot, never shorter |
+//! | `{N}:backlog` | hash | `prompts`, `bytes`, `prompts:<tenant>`, `bytes:<tenant>`: prompts that are unfinished and not dead | each field while it is not zero |
 //! | `{N}:deadlines` | zset | promptId → next check | until terminal or dead |
 //! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
 //! | `{N}:dead` | zset | open dead letters by time | until replayed, discarded or overtaken |
@@ -54,6 +55,8 @@ pub struct Keys {
     pub inbox: String,
     /// `{N}:turns`
     pub turns: String,
+    /// `{N}:backlog`
+    pub backlog: String,
     /// `{N}:deadlines`
     pub deadlines: String,
     /// `{N}:due`
@@ -86,6 +89,7 @@ impl Keys {
             prompts: control("prompts"),
             inbox: control("inbox"),
             turns: control("turns"),
+            backlog: control("backlog"),
             deadlines: control("deadlines"),
             due: control("due"),
             due_entries: control("due:entries"),

@@ -1,10 +1,12 @@
 //! Floor 2: the only speaker of Redis.
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
-//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]. A [`delivery::Delivery`] is work that is
+//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
+//! stands in [`backlog`]. A [`delivery::Delivery`] is work that is
 //! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
 
 pub mod accept;
+pub mod backlog;
 pub mod budget;
 pub mod cancel;
 pub mod connection;
@@ -48,6 +50,8 @@ pub struct Policy {
     pub answers_len: u64,
     /// How many entries of `prompts` may be undelivered or in work before prompts wait for a turn.
     pub window: usize,
+    /// When nothing new is accepted.
+    pub backlog: backlog::Limit,
 }
 
 /// The store: cheap to clone.

@@ -127,11 +127,13 @@ impl Store {
     }
 }
 
-/// A prompt that waits may become the next of its conversation meanwhile: what was found of it still holds.
+/// A prompt that waits may become the next of its conversation meanwhile: what was found of it still holds. One that has
+/// ended has ended.
 fn as_seen(phase: Phase) -> String {
     match phase {
         Phase::Waiting | Phase::Queued => list(&[Phase::Waiting, Phase::Queued]),
-        phase => list(&[phase]),
+        phase if phase.may_become(Phase::Finishing) => list(&[phase]),
+        _ => list(&[]),
     }
 }
 

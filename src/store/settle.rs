@@ -97,6 +97,7 @@ impl Store {
                 &keys.alias(conversation_id),
                 &keys.dead,
                 &keys.letter(&id),
+                &keys.backlog,
             ],
         );
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(ending.phase.as_str());
@@ -150,7 +151,7 @@ impl Store {
     /// it was.
     pub async fn bury_seen(&self, letter: &DeadLetter, record: &Record, finding: &Finding) -> Result<bool, StoreError> {
         let mut read = Read { conversation_id: record.conversation_id.clone().unwrap_or_default(), ..Read::default() };
-        let phases = format!(" {} ", record.phase);
+        let phases = Phase::list(|phase| phase == record.phase && phase.may_become(Phase::Dead));
         loop {
             let words = self.try_bury(None, letter, Some(record), Some(finding), (&phases, &read)).await?;
             match Read::again(&words) {
@@ -191,6 +192,7 @@ impl Store {
                 &keys.ready(tenant.as_str()),
                 &keys.prompt(heir),
                 &keys.alias(conversation_id),
+                &keys.backlog,
             ],
         );
         let finding = finding.cloned().map(inbox_entry).transpose()?.unwrap_or_default();

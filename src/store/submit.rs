@@ -53,7 +53,8 @@ pub enum Recorded {
 }
 
 impl Store {
-    /// Moves at most `count` prompts into the stream, tenant by tenant in turn, each as often as its weight says.
+    /// Moves prompts into the stream, tenant by tenant in turn, each as often as its weight says, until `count` stand there
+    /// unread.
     pub async fn take_turns(&self, count: usize, weight: impl Fn(&str) -> u32) -> Result<usize, StoreError> {
         let mut moved = 0;
         while moved < count {
@@ -62,7 +63,7 @@ impl Store {
             let tenants: Vec<String> = self.redis.query(&first).await?;
             let Some(tenant) = tenants.first() else { break };
             let mut call = with_keys(&TURN, &[&self.keys.turns, &self.keys.ready(tenant), &self.keys.prompts]);
-            call.arg(tenant).arg(1.0 / f64::from(weight(tenant).max(1)));
+            call.arg(tenant).arg(1.0 / f64::from(weight(tenant).max(1))).arg(count);
             match self.words(&call).await?.first().map(String::as_str) {
                 Some("moved") => moved += 1,
                 Some("changed") => {}

@@ -1,6 +1,6 @@
 -- bury: what cannot be done is kept, the conversation is freed, the readers are told; together.
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream 6 inbox 7 dead 8 letter 9 prompts 10 turns 11 ready 12 record of the heir
---      13 alias
+--      13 alias 14 backlog
 -- ARGV 1 promptId or '' 2 entry, '' where no delivery is held 3 consumer 4 now 5 tenant 6 heir or '' 7 window 8 finding or '' 9 letter's id
 --      10 phases that may die 11 history (a JSON array a death) 12 conversation 13 conversationId or ''
 --      14.. fields of the letter
@@ -31,6 +31,7 @@ redis.call('HSET', KEYS[8], 'history', history, 'firstAt', before[2] or ARGV[4],
 redis.call('ZADD', KEYS[7], ARGV[4], ARGV[9])
 if phase then
   redis.call('HSET', KEYS[1], 'phase', 'dead', 'at:dead', ARGV[4])
+  leave(KEYS[14], KEYS[1])
   if not open then redis.call('HINCRBY', KEYS[2], 'dead', 1) end
   redis.call('ZREM', KEYS[4], ARGV[1])
   if heir then

@@ -23,6 +23,36 @@ local function audit(stream, who, what, id)
   redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
 end
 
+-- Changes what the backlog holds in all, and of a tenant where there is one. What is down to nothing goes.
+local function weigh(backlog, prompts, bytes, tenant)
+  for _, whose in ipairs(tenant == '' and {''} or {'', ':' .. tenant}) do
+    for field, by in pairs({prompts = prompts, bytes = bytes}) do
+      if redis.call('HINCRBY', backlog, field .. whose, by) <= 0 then redis.call('HDEL', backlog, field .. whose) end
+    end
+  end
+end
+
+-- Counts a prompt in. Its record keeps what it counts for, so that it is counted once, and out as it was counted in.
+local function enter(backlog, record, tenant, bytes)
+  if redis.call('HSETNX', record, 'backlog', bytes .. ' ' .. tenant) == 1 then weigh(backlog, 1, bytes, tenant) end
+end
+
+-- Counts a prompt out, if it is in.
+local function leave(backlog, record)
+  local bytes, tenant = string.match(redis.call('HGET', record, 'backlog') or '', '^(%d+) (.*)$')
+  if not bytes then return end
+  redis.call('HDEL', record, 'backlog')
+  weigh(backlog, -1, -bytes, tenant)
+end
+
+-- Takes a prompt that is not sent out of every line it may wait in.
+local function unqueue(id, waiting, ready, turns, tenant, due, entries, member)
+  redis.call('LREM', waiting, 1, id)
+  if redis.call('LREM', ready, 1, id) > 0 and redis.call('LLEN', ready) == 0 then redis.call('ZREM', turns, tenant) end
+  redis.call('ZREM', due, member)
+  redis.call('HDEL', entries, member)
+end
+
 -- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while that is short and
 -- nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
 -- before others by its name, and again whenever it leaves and joins.

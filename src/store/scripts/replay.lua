@@ -1,7 +1,8 @@
 -- replay: a letter that is open, and as it was read, goes back to the stage it died in. Its prompt gets the slot or
 -- queues behind where it has to be asked; where it has a job already, that is looked at; where it was about to end, its
--- event goes back to the inbox.
+-- event goes back to the inbox. It is in the backlog again, however full that is.
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream of the stage 6 dead 7 letter 8 prompts 9 turns 10 ready 11 audit
+--      12 backlog
 -- ARGV 1 letter's id 2 when it died last 3 bytes of its history 4 'ask' or 'entry' 5 now 6 next check 7 tenant 8 window
 --      9 user or '' 10 conversation or '' 11 life of a closed letter, ms 12 who 13.. fields of the entry
 -- {'replayed', phase or ''} {'changed'} {'not', what closed it or '', phase or ''}
@@ -43,6 +44,8 @@ else
     redis.call('RPUSH', KEYS[3], id)
   end
 end
+local asked = redis.call('HMGET', KEYS[1], 'request', 'metadata')
+enter(KEYS[12], KEYS[1], ARGV[7], #(asked[1] or '') + #(asked[2] or ''))
 redis.call('HSET', KEYS[1], 'phase', to, 'at:' .. to, ARGV[5], 'replayedAt', ARGV[5])
 -- What was found out and asked for before, about its time, its job and its cancellation, holds no more.
 redis.call('HDEL', KEYS[1], 'expiring', 'misses', 'cancelRequested')

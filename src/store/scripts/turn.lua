@@ -1,9 +1,13 @@
--- turn: the next prompt of the tenant whose turn it is goes into the stream.
+-- turn: the next prompt of the tenant whose turn it is goes into the stream, unless enough stand there for whoever is
+-- free: an entry in the stream has had its turn, and a turn behind many others is none.
 -- KEYS 1 turns 2 ready of the tenant 3 prompts
--- ARGV 1 tenant 2 stride (1 / weight)
--- {'moved', promptId} {'changed'} {'idle'}
+-- ARGV 1 tenant 2 stride (1 / weight) 3 how many may stand in the stream unread
+-- {'moved', promptId} {'changed'} {'idle'} {'enough'}
 local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if #first == 0 then return {'idle'} end
+local pending = redis.pcall('XPENDING', KEYS[3], 'relay')
+local unread = redis.call('XLEN', KEYS[3]) - (pending.err and 0 or pending[1])
+if unread >= tonumber(ARGV[3]) then return {'enough'} end
 if first[1] ~= ARGV[1] then return {'changed'} end
 local id = redis.call('LPOP', KEYS[2])
 if id then redis.call('XADD', KEYS[3], '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}') end

@@ -8,6 +8,7 @@ use omni_relay::model::{
     Body, Conversation, Defaults, Entry, EntryType, Envelope, JobState, Phase, PromptId, Submit, Webhook,
 };
 use omni_relay::store::accept::{Accepted, Intake};
+use omni_relay::store::backlog::Limit;
 use omni_relay::store::connection::Redis;
 use omni_relay::store::delivery::{Delivery, Settled, Stream};
 use omni_relay::store::publish::Published;
@@ -38,6 +39,7 @@ pub(super) fn policy() -> Policy {
         answers_age: Duration::from_millis(7 * DAY),
         answers_len: 1_000_000,
         window: 1000,
+        backlog: Limit { prompts: 100_000, bytes: 256 << 20, tenant_share: 20 },
     }
 }
 

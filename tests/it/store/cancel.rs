@@ -1,6 +1,6 @@
 //! cancel: at every phase, once.
 
-use omni_relay::model::{EntryType, Envelope, Event, Phase, PromptId, Verdict};
+use omni_relay::model::{EntryType, Envelope, Event, Phase, PromptId, Submit, Verdict};
 use omni_relay::store::cancel::Cancelled;
 use omni_relay::store::delivery::{Settled, Stream};
 use omni_relay::store::streams::Consumer;
@@ -130,4 +130,26 @@ async fn a_dead_prompt_ends_and_its_letter_goes_with_it() {
     bed.end(&mut inbox, id, "acme/c", EntryType::Cancelled).await;
     let open: usize = bed.ask(&["ZCARD", &bed.store.keys().dead]).await;
     assert_eq!((open, bed.slot("acme/c", "dead").await.as_deref()), (0, Some("0")));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_turn_or_a_time_leaves_no_entry_behind() {
+    let bed = Bed::with_window(0).await;
+    let mut submit = bed.consumer(Stream::Prompts, "s").await;
+    bed.consumer(Stream::Inbox, "i").await;
+    let (deferred, first, second) = (bed.accept("a").await, bed.accept("b").await, bed.accept("c").await);
+    assert_eq!(bed.store.take_turns(1, |_| 1).await.unwrap(), 1);
+    let delivery = next(&mut submit).await;
+    let again: Envelope<Submit> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
+    let _ = bed.store.defer(&delivery, NOW + 60_000, &again).await.unwrap();
+
+    let keys = bed.store.keys();
+    let lengths = async || -> (usize, usize, usize, usize) {
+        let (ready, turns) = (bed.ask(&["LLEN", &keys.ready("")]).await, bed.ask(&["ZCARD", &keys.turns]).await);
+        (ready, turns, bed.ask(&["ZCARD", &keys.due]).await, bed.ask(&["HLEN", &keys.due_entries]).await)
+    };
+    assert_eq!(lengths().await, (2, 1, 1, 1));
+    for (id, left) in [(first, (1, 1, 1, 1)), (deferred, (1, 1, 0, 0)), (second, (0, 0, 0, 0))] {
+        assert_eq!((cancel(&bed, id).await, lengths().await), (Cancelled::Ended, left));
+    }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod accept;
+mod backlog;
 mod bed;
 mod budget;
 mod bury;
@@ -13,6 +14,7 @@ mod dead;
 mod due;
 mod forms;
 mod letters;
+mod phases;
 mod publish;
 mod receive;
 mod reconcile;
@@ -22,3 +24,4 @@ mod storm;
 mod streams;
 mod submit;
 mod turns;
+mod walk;

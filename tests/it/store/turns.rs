@@ -93,3 +93,17 @@ async fn who_finds_the_stream_short_does_not_wait_for_a_turn() {
     let turns: usize = bed.ask(&["ZCARD", &bed.store.keys().turns]).await;
     assert_eq!(turns, 0);
 }
+
+#[tokio::test]
+async fn no_more_prompts_have_had_their_turn_than_there_are_free_hands() {
+    let bed = Bed::with_window(0).await;
+    let mut submit = bed.consumer(Stream::Prompts, "s").await;
+    push(&bed, "a", 0, 60).await;
+    let replica = bed.replica();
+    let (one, other) = tokio::join!(bed.store.take_turns(16, |_| 1), replica.take_turns(16, |_| 1));
+    assert_eq!(one.unwrap() + other.unwrap(), 16, "two replicas overfill the stream");
+    assert_eq!(bed.store.take_turns(16, |_| 1).await.unwrap(), 0, "whoever does not read takes more and more");
+    let held = submit.read(5, super::bed::BLOCK).await.unwrap();
+    assert_eq!((held.len(), bed.store.take_turns(16, |_| 1).await.unwrap()), (5, 5), "what is in work is not waiting");
+    assert_eq!(bed.depth(Stream::Prompts).await, (21, 5));
+}

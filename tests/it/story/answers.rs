@@ -190,3 +190,16 @@ async fn a_job_created_elsewhere_is_published_under_omnis_conversation() {
     assert_eq!(entries[0]["data"]["jobId"], job.0.to_string());
     assert_eq!(entries[0]["id"], format!("{}:omni.answer", job.0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_with_bytes_that_are_no_text_still_says_how_the_job_ended() {
+    let world = World::new().await;
+    world.sim.next_job(Behaviour::new().never());
+    let asked = world.ask("revenue by region").await;
+    world.eventually_in(&asked, "submitted").await;
+    let job = world.sim.jobs()[0].id;
+    world.sim.until(|sim| sim.job(job).filter(|job| job.state.is_final()).map(|_| ())).await;
+    let body = [format!(r#"{{"jobId":"{job}","status":"COMPLETE","note":""#).as_bytes(), b"\xff\xfe\"}"].concat();
+    assert_eq!(world.webhook(&body).await.status(), 200);
+    world.eventually_answered(&asked).await;
+}

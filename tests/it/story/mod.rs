@@ -1,10 +1,12 @@
 //! Stories: what people do, what goes wrong, what they see.
 
 mod answers;
+mod backlog;
 mod budget;
 mod cancel;
 mod conversations;
 mod dead;
+mod fairness;
 mod faults;
 mod intake;
 mod reconcile;

@@ -38,6 +38,11 @@ async fn loose_end(world: &World) -> Option<String> {
             return Some(format!("{length} members of {set}"));
         }
     }
+    let backlog: BTreeMap<String, i64> =
+        world.redis(redis::cmd("HGETALL").arg(format!("{{{}}}:backlog", world.namespace))).await;
+    if !backlog.is_empty() {
+        return Some(format!("a backlog of {backlog:?}"));
+    }
     for key in world.keys().await {
         if key.contains("}:slot:") {
             let active: Option<String> = world.redis(redis::cmd("HGET").arg(&key).arg("active")).await;
