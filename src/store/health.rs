@@ -18,27 +18,48 @@ pub async fn run(store: Store, readiness: Handle, wake: Wake, stop: Stop) -> Res
     Ok(())
 }
 
+/// How Redis is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Away,
+    /// It answers, and too few replicas hold what it is given.
+    Short,
+    Well,
+}
+
 async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
-    let mut up = None;
+    let mut before = None;
     while !stop.is_requested() {
         let answer = store.redis.ping().await;
-        let now = answer.is_ok();
-        metrics::gauge!("omni_relay_redis_up").set(if now { 1.0 } else { 0.0 });
-        match (&answer, up) {
-            (Ok(()), Some(true)) | (Err(_), Some(false)) => {}
-            (Ok(()), _) => {
+        metrics::gauge!("omni_relay_redis_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
+        let seen = match &answer {
+            Err(_) => Seen::Away,
+            Ok(()) if store.redis.prove(&store.keys.replicated).await.is_err() => Seen::Short,
+            Ok(()) => Seen::Well,
+        };
+        if before != Some(seen) {
+            if let Err(error) = &answer {
+                warn!(error = %chain(error), "redis does not answer");
+            } else {
                 info!("redis answers");
-                readiness.ready();
                 // Again after every interruption: it may be another server now.
                 tell_risks(store).await;
             }
-            (Err(error), _) => {
-                warn!(error = %chain(error), "redis does not answer");
-                readiness.not_ready("redis does not answer");
-            }
+            tell(readiness, seen);
         }
-        up = Some(now);
+        before = Some(seen);
         pause(stop).await;
+    }
+}
+
+fn tell(readiness: &Handle, seen: Seen) {
+    match seen {
+        Seen::Well => readiness.ready(),
+        Seen::Away => readiness.not_ready("redis does not answer"),
+        Seen::Short => {
+            warn!("redis has too few replicas that hold what it is given: nothing is accepted");
+            readiness.not_ready("redis has too few replicas");
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Store {
             .map_err(|_| StoreError::Corrupt { what: "a webhook" })?;
         let mut call = with_keys(&RECEIVE, &[&keys.inbox, &by_event, &by_job]);
         call.arg(entry).arg(millis(REMEMBERED));
-        let stored: bool = self.reply(&call).await?;
+        let stored: bool = self.durably(&call, &keys.replicated).await?;
         Ok(if stored { Received::Stored } else { Received::Duplicate })
     }
 

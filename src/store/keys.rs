@@ -22,6 +22,7 @@
 //! | `{N}:dead:<id>` | hash | a dead letter; `closed` (`replayed`, `discarded`) once it is not in `dead` any more | as above; closed: retention, or its prompt's end |
 //! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled (`what`) which letter or prompt (`id`) | 90 d |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
+//! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
 //! Data plane, one hash slot per conversation:
@@ -31,6 +32,7 @@
 //! | `N:conversation:{<conv>}` | stream | what consumers read | retention and about 10,000 entries |
 //! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
 //! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
+//! | `…:replicated` | string | as in the control plane | a minute; only with `durability.replicas` |
 //! | `N:wake` | channel | conversations that got an entry | – |
 
 use sha2::{Digest, Sha256};
@@ -66,6 +68,8 @@ pub struct Keys {
     pub unhandled: String,
     /// `{N}:answers`
     pub answers: String,
+    /// `{N}:replicated`
+    pub replicated: String,
     /// `N:wake`
     pub wake: String,
 }
@@ -91,6 +95,7 @@ impl Keys {
             audit: control("audit"),
             unhandled: control("unhandled"),
             answers: control("answers"),
+            replicated: control("replicated"),
             wake: format!("{namespace}:wake"),
         }
     }
@@ -162,6 +167,11 @@ impl Keys {
     /// How far a prompt's entries have come.
     pub fn done(&self, conversation: &Conversation, id: PromptId) -> String {
         format!("{}:done:{id}", self.conversation(conversation))
+    }
+
+    /// What is written to a conversation's slot where replicas are waited for.
+    pub fn replicated_beside(&self, conversation: &Conversation) -> String {
+        format!("{}:replicated", self.conversation(conversation))
     }
 
     /// A payload too large for an entry.

@@ -9,6 +9,7 @@ use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnecti
 
 use super::cluster::Cluster;
 use super::dedicated::Dedicated;
+use super::durable::Proof;
 use super::node::{Node, Place};
 use super::sentinel::Sentinels;
 use super::{RESPONSE, slot};
@@ -28,6 +29,8 @@ pub struct Redis {
     form: Arc<Form>,
     /// Where a command without a key goes.
     home: u16,
+    /// How many replicas must hold a move that asks for it.
+    replicas: u32,
 }
 
 enum Form {
@@ -48,13 +51,23 @@ impl Redis {
             }
             RedisAddress::Cluster { nodes } => Form::Cluster(Box::new(Cluster::new(&infos(&nodes)?)?)),
         };
-        Ok(Self { form: Arc::new(form), home: 0 })
+        Ok(Self { form: Arc::new(form), home: 0, replicas: 0 })
     }
 
     /// The same, with commands that have no key going where this key is.
     pub(crate) fn at_home(mut self, key: &str) -> Self {
         self.home = slot::of(key.as_bytes());
         self
+    }
+
+    /// The same, with moves that ask for it counting once this many replicas hold them.
+    pub fn with_replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    pub(in crate::store) const fn replicas(&self) -> u32 {
+        self.replicas
     }
 
     /// Runs one command. Its keys share a slot.
@@ -69,12 +82,22 @@ impl Redis {
         }
     }
 
-    /// Runs one script; it is loaded where Redis does not know it. Its keys share a slot.
-    pub(in crate::store) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+    /// Runs one script; it is loaded where Redis does not know it. Its keys share a slot. With `mark`, a key of that slot
+    /// too, it counts once replicas hold it, where any are asked for.
+    pub(in crate::store) async fn run<T: FromRedisValue>(
+        &self,
+        call: &Call<'_>,
+        mark: Option<&str>,
+    ) -> Result<T, StoreError> {
+        let proof = mark.filter(|_| self.replicas > 0).map(|mark| Proof { mark, replicas: self.replicas });
         let slot = slot::of(call.key().as_bytes());
         let mut redirects = 0;
         loop {
-            let result = self.node(slot).await?.run(call).await;
+            let node = self.node(slot).await?;
+            let result = match proof {
+                Some(proof) => node.run_durably(call, proof).await,
+                None => node.run(call).await,
+            };
             if !self.is_redirected(&result, &mut redirects).await {
                 return result;
             }
@@ -109,6 +132,19 @@ impl Redis {
             node.follow().await;
         }
         self.query::<String>(&redis::cmd("PING")).await.map(|_| ())
+    }
+
+    /// Whether as many replicas answer as are asked for, at the node that holds this key.
+    pub(in crate::store) async fn prove(&self, mark: &str) -> Result<(), StoreError> {
+        if self.replicas == 0 {
+            return Ok(());
+        }
+        let node = self.node(slot::of(mark.as_bytes())).await?;
+        let proven = node.prove(Proof { mark, replicas: self.replicas }).await;
+        if let Err(error) = &proven {
+            self.doubt(error).await;
+        }
+        proven
     }
 
     async fn node(&self, slot: u16) -> Result<Arc<Node>, StoreError> {

@@ -15,6 +15,7 @@ mod letters;
 mod publish;
 mod receive;
 mod reconcile;
+mod replicas;
 mod sentinel;
 mod settle;
 mod storm;
