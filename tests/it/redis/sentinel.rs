@@ -146,7 +146,7 @@ async fn server(of: Option<u16>) -> (Process, TempDir) {
     panic!("no server starts; its log: {}", std::fs::read_to_string(dir.path().join("server.log")).unwrap_or_default());
 }
 
-async fn sentinel(name: &str, master: u16) -> (Process, TempDir) {
+pub(super) async fn sentinel(name: &str, master: u16) -> (Process, TempDir) {
     let dir = tempfile::tempdir().expect("a directory for the sentinel");
     for _ in 0..20 {
         let port = fastrand::u16(PORTS);

@@ -81,10 +81,10 @@ pub(super) async fn world(url: String, replicas: u32) -> World {
 /// What a round with a failure in its middle showed.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// Accepted before the failure, and how many of them had no end then.
+    /// Accepted before the longest pause, and how many had no end when the master failed.
     pub(super) accepted: usize,
     pub(super) in_flight: usize,
-    /// Acknowledged and never ended: before the failure, and after it.
+    /// Acknowledged and never ended: before the pause, and after it.
     pub(super) lost: usize,
     pub(super) lost_after: usize,
     /// Ended more than once; created more than once at Omni.
@@ -92,8 +92,9 @@ pub(super) struct Round {
     pub(super) created_twice: usize,
     /// Dead letters that a person has to decide on.
     pub(super) dead: usize,
-    /// From the failure to the first prompt accepted, and to the last end.
-    pub(super) accepting: Duration,
+    /// The longest time in which nothing was accepted.
+    pub(super) pause: Duration,
+    /// From the failure to the last end.
     pub(super) ended: Duration,
 }
 
@@ -101,6 +102,7 @@ pub(super) struct Round {
 /// takes a master away or replaces it. The same process goes on.
 pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -> Round {
     world.sim.set_default(Behaviour::new().slow(Duration::from_millis(500)));
+    let earlier = world.sim.jobs().len();
     let accepted = Mutex::new(Vec::<(Asked, Instant)>::new());
     let stop = AtomicBool::new(false);
     let load = async |program: usize| {
@@ -118,7 +120,7 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
         fail().await;
         let failed = Instant::now();
         let before = accepted.lock().await.len();
-        let in_flight = before.saturating_sub(world.sim.jobs().iter().filter(|job| job.state.is_final()).count());
+        let in_flight = before.saturating_sub(world.sim.jobs()[earlier..].iter().filter(|job| job.state.is_final()).count());
         eventually("twenty more are accepted", async || {
             (accepted.lock().await.iter().filter(|(_, at)| *at > failed).count() >= 20).then_some(())
         })
@@ -127,9 +129,12 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
         (failed, in_flight)
     };
     let ((), (), (), (failed, in_flight)) = tokio::join!(load(0), load(1), load(2), driver);
-    let asked = accepted.into_inner();
-    let (before, after): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, at)| *at <= failed);
-    let accepting = after.iter().map(|(_, at)| *at).min().expect("some were accepted") - failed;
+    let mut before = accepted.into_inner();
+    before.sort_by_key(|(_, at)| *at);
+    let gap = |index: &usize| before[*index].1 - before[*index - 1].1;
+    let resumed = (1..before.len()).max_by_key(gap).expect("many were accepted");
+    let pause = gap(&resumed);
+    let after = before.split_off(resumed);
     let mut round = Round {
         accepted: before.len(),
         in_flight,
@@ -138,7 +143,7 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
         ended_twice: 0,
         created_twice: 0,
         dead: 0,
-        accepting,
+        pause,
         ended: Duration::ZERO,
     };
     for (lot, after) in [(&before, false), (&after, true)] {

@@ -21,4 +21,5 @@ mod settle;
 mod storm;
 mod streams;
 mod submit;
+mod tls;
 mod turns;
