@@ -182,5 +182,8 @@ fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
     let keepalive =
         tcp::socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBES.0).with_retries(PROBES.1);
     let settings = tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    Ok(url.into_connection_info()?.set_tcp_settings(settings))
+    let info = url.into_connection_info()?;
+    // It would be one more right to grant, and one that Redis 7.0 does not know.
+    let login = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info.set_redis_settings(login).set_tcp_settings(settings))
 }

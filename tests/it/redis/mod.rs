@@ -25,4 +25,4 @@ pub(crate) use cluster::Cluster;
 pub(crate) use reach::run;
 pub(crate) use sentinel::Trio;
 pub(crate) use shared::TestRedis;
-pub(crate) use tls::{Tls, Form};
+pub(crate) use tls::{Form, Tls};

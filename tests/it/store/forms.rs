@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use omni_relay::pipeline::reconcile::Tuning;
 use omni_relay::simulator::{Behaviour, User};
 use serde_json::{Value, json};
@@ -120,7 +121,8 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
         fail().await;
         let failed = Instant::now();
         let before = accepted.lock().await.len();
-        let in_flight = before.saturating_sub(world.sim.jobs()[earlier..].iter().filter(|job| job.state.is_final()).count());
+        let in_flight =
+            before.saturating_sub(world.sim.jobs()[earlier..].iter().filter(|job| job.state.is_final()).count());
         eventually("twenty more are accepted", async || {
             (accepted.lock().await.iter().filter(|(_, at)| *at > failed).count() >= 20).then_some(())
         })
@@ -147,9 +149,9 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
         ended: Duration::ZERO,
     };
     for (lot, after) in [(&before, false), (&after, true)] {
-        for (asked, _) in lot {
-            match ends(world, asked).await {
-                End::Once => {}
+        for (end, at) in join_all(lot.iter().map(|(asked, _)| ends(world, asked))).await {
+            match end {
+                End::Once => round.ended = round.ended.max(at - failed),
                 End::Twice => round.ended_twice += 1,
                 End::Dead => round.dead += 1,
                 End::Never if after => round.lost_after += 1,
@@ -157,7 +159,6 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
             }
         }
     }
-    round.ended = failed.elapsed();
     let mut creates = HashMap::<String, usize>::new();
     for job in world.sim.jobs() {
         *creates.entry(job.prompt).or_default() += 1;
@@ -175,7 +176,7 @@ enum End {
 }
 
 /// How a prompt ended: waited for, unless nothing is left that could end it.
-async fn ends(world: &World, asked: &Asked) -> End {
+async fn ends(world: &World, asked: &Asked) -> (End, Instant) {
     let give_up = Instant::now() + PATIENCE;
     let mut nothing_left = None;
     loop {
@@ -183,14 +184,14 @@ async fn ends(world: &World, asked: &Asked) -> End {
         let ends = entries.iter().filter(|entry| is_terminal(entry)).count();
         let phase = world.phase(&asked.id).await;
         match (ends, phase.as_deref()) {
-            (1, _) => return End::Once,
-            (2.., _) => return End::Twice,
-            (_, Some("dead")) => return End::Dead,
+            (1, _) => return (End::Once, Instant::now()),
+            (2.., _) => return (End::Twice, Instant::now()),
+            (_, Some("dead")) => return (End::Dead, Instant::now()),
             // Its record is lost, or its entry: a webhook may still come.
             (_, None | Some("answered" | "failed" | "cancelled" | "expired")) => {
                 let since = *nothing_left.get_or_insert_with(Instant::now);
                 if since.elapsed() > Duration::from_secs(2) {
-                    return End::Never;
+                    return (End::Never, Instant::now());
                 }
             }
             _ => nothing_left = None,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod accept;
+mod acl;
 mod bed;
 mod bury;
 mod cancel;
@@ -12,6 +13,7 @@ mod dead;
 mod due;
 mod forms;
 mod letters;
+mod memory;
 mod publish;
 mod receive;
 mod reconcile;

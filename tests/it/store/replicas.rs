@@ -105,7 +105,8 @@ async fn a_duplicate_is_acknowledged_only_when_replicas_hold_the_original() {
     let published = store(1).publish(id, &entry(id, "c", EntryType::Failed), None).await;
     assert!(matches!(published, Err(StoreError::NotReplicated)), "{published:?}");
     let conversation = named_conversation("c");
-    let intake = Intake { id: new_id(), conversation: &conversation, body: &asked, traceparent: "", now: 1, first_check: 2 };
+    let intake =
+        Intake { id: new_id(), conversation: &conversation, body: &asked, traceparent: "", now: 1, first_check: 2 };
     let accepted = store(1).accept(&intake, None).await;
     assert!(matches!(accepted, Err(StoreError::NotReplicated)), "{accepted:?}");
     trio.resume_replicas();
