@@ -47,6 +47,7 @@ impl Process {
     /// A final state of a job, told or found; `since` is when it was told.
     async fn webhook(
         &self,
+        delivery: &Delivery,
         envelope: &Envelope<Event>,
         webhook: &Webhook,
         since: Option<u64>,
@@ -73,7 +74,7 @@ impl Process {
         };
         let mut subject = match (record, prompt_id) {
             (Some(record), Some(id)) => {
-                if !self.finish(id, &job_id).await? {
+                if !self.finish(delivery, id, &job_id).await? {
                     return Ok(Disposition::Done);
                 }
                 Subject::of(record, Some(job_id))
@@ -94,10 +95,11 @@ impl Process {
         self.publish(&subject, end, since).await
     }
 
-    /// `false` when there is nothing to do: published before, or another job's prompt.
-    async fn finish(&self, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
-        match self.store.finish(id, Some(job_id), self.clock.now_ms()).await? {
+    /// `false` when there is nothing to do: published before, another job's prompt, or somebody else's delivery.
+    async fn finish(&self, delivery: &Delivery, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
+        match self.store.finish(Some(delivery), id, Some(job_id), self.clock.now_ms()).await? {
             Finish::Go | Finish::Missing => Ok(true),
+            Finish::Lost => Ok(false),
             Finish::Terminal(phase) => {
                 debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
                 Ok(false)
@@ -200,7 +202,12 @@ impl Process {
         Ok(status)
     }
 
-    async fn finding(&self, envelope: &Envelope<Event>, finding: &Finding) -> Result<Disposition, StoreError> {
+    async fn finding(
+        &self,
+        delivery: &Delivery,
+        envelope: &Envelope<Event>,
+        finding: &Finding,
+    ) -> Result<Disposition, StoreError> {
         let record = self.store.record(finding.prompt_id).await?;
         let subject = match record {
             Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
@@ -209,7 +216,7 @@ impl Process {
         };
         let end = match &finding.verdict {
             Verdict::Found { job_id, state } => {
-                return self.webhook(envelope, &found(finding, *job_id, state.clone()), None).await;
+                return self.webhook(delivery, envelope, &found(finding, *job_id, state.clone()), None).await;
             }
             Verdict::Failed { code, message } => failed(code, message),
             Verdict::Expired => End::plain(EntryType::Expired),
@@ -301,10 +308,10 @@ impl Stage for Process {
     type Work = Event;
     const STREAM: Stream = Stream::Inbox;
 
-    async fn handle(&self, _: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
+    async fn handle(&self, delivery: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
         match &envelope.work {
-            Event::Webhook(webhook) => self.webhook(envelope, webhook, Some(webhook.received_at)).await,
-            Event::Finding(finding) => self.finding(envelope, finding).await,
+            Event::Webhook(webhook) => self.webhook(delivery, envelope, webhook, Some(webhook.received_at)).await,
+            Event::Finding(finding) => self.finding(delivery, envelope, finding).await,
         }
     }
 

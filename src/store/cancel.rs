@@ -1,6 +1,5 @@
 //! cancel: somebody does not want the answer any more.
 
-use super::delivery::{Stream, due_member};
 use super::record::Record;
 use super::script::{Move, script, unexpected, with_keys};
 use super::submit::inbox_entry;
@@ -29,24 +28,10 @@ impl Store {
         let id = record.id.to_string();
         let finding =
             Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict: Verdict::Cancelled };
-        let tenant = record.tenant();
-        let mut call = with_keys(
-            &CANCEL,
-            &[
-                &keys.prompt(&id),
-                &keys.waiting(&record.conversation),
-                &keys.deadlines,
-                &keys.inbox,
-                &keys.audit,
-                &keys.ready(tenant.as_str()),
-                &keys.turns,
-                &keys.due,
-                &keys.due_entries,
-            ],
-        );
+        let waiting = keys.waiting(&record.conversation);
+        let mut call = with_keys(&CANCEL, &[&keys.prompt(&id), &waiting, &keys.deadlines, &keys.inbox, &keys.audit]);
         call.arg(&id).arg(now).arg(next_check).arg(inbox_entry(finding)?);
         call.arg(Phase::list(Phase::ends_when_cancelled)).arg(Phase::list(Phase::is_cancelled_at_omni)).arg(who);
-        call.arg(tenant.as_str()).arg(due_member(Stream::Prompts, &id));
         let words = self.words(&call).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["cancelled"] => Ok(Cancelled::Ended),

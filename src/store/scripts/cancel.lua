@@ -1,13 +1,13 @@
 -- cancel: what Omni does not have ends here, what it may have is marked and looked at right away. Whoever waited leaves
 -- the line; whoever holds the slot keeps it until its end is out.
--- KEYS 1 record 2 waiting 3 deadlines 4 inbox 5 audit 6 ready 7 turns 8 due 9 entries of due
--- ARGV 1 promptId 2 now 3 next check 4 finding 5 phases that end here 6 phases that are marked 7 who 8 tenant 9 its member of due
+-- KEYS 1 record 2 waiting 3 deadlines 4 inbox 5 audit
+-- ARGV 1 promptId 2 now 3 next check 4 finding 5 phases that end here 6 phases that are marked 7 who
 -- {'cancelled'} {'requested'} {'phase', phase} {'missing'}
 local phase = redis.call('HGET', KEYS[1], 'phase')
 if not phase then return {'missing'} end
 if lists(ARGV[5], phase) then
   redis.call('HSET', KEYS[1], 'phase', 'finishing', 'at:finishing', ARGV[2], 'cancelRequested', ARGV[2])
-  leave(ARGV[1], KEYS[2], KEYS[6], KEYS[7], ARGV[8], KEYS[8], KEYS[9], ARGV[9])
+  redis.call('LREM', KEYS[2], 1, ARGV[1])
   redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
   redis.call('XADD', KEYS[4], '*', 'entry', ARGV[4])
   audit(KEYS[5], ARGV[7], 'cancel', ARGV[1])

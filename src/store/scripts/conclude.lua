@@ -6,7 +6,12 @@
 local phase = redis.call('HGET', KEYS[1], 'phase')
 if not phase or not lists(ARGV[3], phase) then return {'phase', phase or ''} end
 redis.call('HSET', KEYS[1], 'phase', 'finishing', 'at:finishing', ARGV[2])
-leave(ARGV[1], KEYS[4], KEYS[5], KEYS[6], ARGV[6], KEYS[7], KEYS[8], ARGV[7])
+redis.call('LREM', KEYS[4], 1, ARGV[1])
+if redis.call('LREM', KEYS[5], 1, ARGV[1]) > 0 and redis.call('LLEN', KEYS[5]) == 0 then
+  redis.call('ZREM', KEYS[6], ARGV[6])
+end
+redis.call('ZREM', KEYS[7], ARGV[7])
+redis.call('HDEL', KEYS[8], ARGV[7])
 redis.call('XADD', KEYS[2], '*', 'entry', ARGV[4])
 redis.call('ZADD', KEYS[3], 'XX', ARGV[5], ARGV[1])
 return {'concluded'}

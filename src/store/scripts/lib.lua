@@ -51,14 +51,6 @@ local function ghost(waiting, heir, heir_record)
   return true
 end
 
--- Out of every line that a prompt may wait in.
-local function leave(id, waiting, ready, turns, tenant, due, entries, member)
-  redis.call('LREM', waiting, 1, id)
-  if redis.call('LREM', ready, 1, id) > 0 and redis.call('LLEN', ready) == 0 then redis.call('ZREM', turns, tenant) end
-  redis.call('ZREM', due, member)
-  redis.call('HDEL', entries, member)
-end
-
 -- Binds Omni's conversation to ours unless it is bound to another. The alias never ends before its slot.
 local function bind(alias, slot, conversation)
   local owner = redis.call('GET', alias)

@@ -1,6 +1,6 @@
 //! cancel: at every phase, once.
 
-use omni_relay::model::{EntryType, Envelope, Event, Phase, PromptId, Submit, Verdict};
+use omni_relay::model::{EntryType, Envelope, Event, Phase, PromptId, Verdict};
 use omni_relay::store::cancel::Cancelled;
 use omni_relay::store::delivery::{Settled, Stream};
 use omni_relay::store::streams::Consumer;
@@ -63,31 +63,6 @@ async fn who_is_queued_is_not_sent_and_hands_the_conversation_on() {
     assert_eq!(told(&bed, &mut inbox).await, id);
     bed.end(&mut inbox, id, "c", EntryType::Cancelled).await;
     assert_eq!(prompt_of(&next(&mut submit).await), heir);
-}
-
-#[tokio::test]
-async fn who_waits_for_a_turn_or_for_another_try_leaves_nothing_there() {
-    let bed = Bed::with_window(1).await;
-    bed.consumer(Stream::Inbox, "i").await;
-    let mut submit = bed.consumer(Stream::Prompts, "s").await;
-    let (tried, queued) = (bed.accept("acme/a").await, bed.accept("acme/b").await);
-    let delivery = next(&mut submit).await;
-    let envelope = Envelope::new(Submit { prompt_id: tried });
-    let _ = bed.store.defer(&delivery, NOW + 60_000, &envelope).await.unwrap();
-    let keys = bed.store.keys();
-    let left = async || {
-        let (due, entries, turns): (usize, usize, usize) = (
-            bed.ask(&["ZCARD", &keys.due]).await,
-            bed.ask(&["HLEN", &keys.due_entries]).await,
-            bed.ask(&["ZCARD", &keys.turns]).await,
-        );
-        (due, entries, turns, bed.ask::<usize>(&["LLEN", &keys.ready("acme")]).await)
-    };
-    assert_eq!(left().await, (1, 1, 1, 1));
-    assert_eq!(cancel(&bed, tried).await, Cancelled::Ended);
-    assert_eq!(left().await, (0, 0, 1, 1));
-    assert_eq!(cancel(&bed, queued).await, Cancelled::Ended);
-    assert_eq!(left().await, (0, 0, 0, 0));
 }
 
 #[tokio::test]

@@ -196,9 +196,34 @@ async fn ends(world: &World, asked: &Asked) -> (End, Instant) {
             }
             _ => nothing_left = None,
         }
-        assert!(Instant::now() < give_up, "{asked:?} does not end; it is {phase:?}");
+        if Instant::now() >= give_up {
+            panic!("{asked:?} does not end; {}", work_of(world, asked).await);
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What is known of a prompt and of the streams, for whoever has to find out why it does not end.
+async fn work_of(world: &World, asked: &Asked) -> String {
+    let key = |name: &str| format!("{{{}}}:{name}", world.namespace);
+    let mut record = world.record(&asked.id).await;
+    for field in ["request", "metadata", "traceparent"] {
+        record.remove(field);
+    }
+    let mut text = format!("record {record:?}");
+    for stream in ["prompts", "inbox"] {
+        let pending: redis::Value =
+            world.redis(redis::cmd("XPENDING").arg(key(stream)).arg("relay").arg("-").arg("+").arg(100)).await;
+        let length: usize = world.redis(redis::cmd("XLEN").arg(key(stream))).await;
+        let groups: redis::Value = world.redis(redis::cmd("XINFO").arg("GROUPS").arg(key(stream))).await;
+        text += &format!("\n{stream}: {length}, pending {pending:?}, groups {groups:?}");
+    }
+    for set in ["due", "turns", "deadlines"] {
+        let members: Vec<(String, f64)> =
+            world.redis(redis::cmd("ZRANGE").arg(key(set)).arg(0).arg(-1).arg("WITHSCORES")).await;
+        text += &format!("\n{set}: {members:?}");
+    }
+    text + &format!("\nnow {}", world.clock.now_ms())
 }
 
 /// A round after which nothing may be missing but what the promoted replica never got.
