@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::wake::Wake;
 use super::{Store, StoreError};
@@ -34,8 +34,13 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
         metrics::gauge!("omni_relay_redis_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
         let seen = match &answer {
             Err(_) => Seen::Away,
-            Ok(()) if store.redis.prove(&store.keys.replicated).await.is_err() => Seen::Short,
-            Ok(()) => Seen::Well,
+            Ok(()) => match store.redis.prove(&store.keys.replicated).await {
+                Ok(()) => Seen::Well,
+                Err(error) => {
+                    debug!(error = %chain(&error), "replicas do not answer for what redis is given");
+                    Seen::Short
+                }
+            },
         };
         if before != Some(seen) {
             if let Err(error) = &answer {

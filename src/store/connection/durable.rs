@@ -111,10 +111,10 @@ impl Node {
 impl Durable {
     /// Everything that this connection did until now is on enough replicas once this answers.
     async fn hold(&self, connection: &mut MultiplexedConnection, proof: Proof<'_>) -> Result<(), StoreError> {
-        let hold = u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX);
+        let patience = u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX);
         let mut mark = redis::pipe();
         mark.cmd("SET").arg(proof.mark).arg("1").arg("PX").arg(MARK).ignore();
-        mark.cmd("WAIT").arg(proof.replicas).arg(hold);
+        mark.cmd("WAIT").arg(proof.replicas).arg(patience);
         let (held,): (u32,) = mark.query_async(connection).await?;
         let enough = held >= proof.replicas;
         *lock(&self.short) = (!enough).then(Instant::now);

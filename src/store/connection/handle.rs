@@ -61,7 +61,8 @@ impl Redis {
     }
 
     /// The same, with moves that ask for it counting once this many replicas hold them.
-    pub fn with_replicas(mut self, replicas: u32) -> Self {
+    #[must_use]
+    pub const fn with_replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
         self
     }

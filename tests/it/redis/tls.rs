@@ -114,9 +114,9 @@ async fn sentinel(dir: &Path, master: u16) -> (Process, u16) {
     let file = home.join("sentinel.conf");
     let mut text = format!("port {plain}\nbind 127.0.0.1\ndir {0}\nlogfile {0}/sentinel.log\n", home.display());
     for pair in speak(dir, port).chunks(2) {
-        text += &format!("{} {}\n", pair[0].trim_start_matches("--"), pair[1]);
+        text.extend([pair[0].trim_start_matches("--"), " ", &pair[1], "\n"]);
     }
-    text += &format!("sentinel monitor main 127.0.0.1 {master} 1\n");
+    let text = format!("{text}sentinel monitor main 127.0.0.1 {master} 1\n");
     std::fs::write(&file, text).expect("a file for the sentinel");
     let arguments: [OsString; 2] = [file.into(), "--sentinel".into()];
     let is_ready = async |_: &str| ask::<Vec<String>>("", plain, "SENTINEL MASTER main").await.is_ok();

@@ -196,9 +196,9 @@ async fn ends(world: &World, asked: &Asked) -> (End, Instant) {
             }
             _ => nothing_left = None,
         }
-        if Instant::now() >= give_up {
-            panic!("{asked:?} does not end; {}", work_of(world, asked).await);
-        }
+        let in_time = Instant::now() < give_up;
+        let why = if in_time { String::new() } else { work_of(world, asked).await };
+        assert!(in_time, "{asked:?} does not end; {why}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -210,20 +210,20 @@ async fn work_of(world: &World, asked: &Asked) -> String {
     for field in ["request", "metadata", "traceparent"] {
         record.remove(field);
     }
-    let mut text = format!("record {record:?}");
+    let mut known = vec![format!("record {record:?}, now {}", world.clock.now_ms())];
     for stream in ["prompts", "inbox"] {
         let pending: redis::Value =
             world.redis(redis::cmd("XPENDING").arg(key(stream)).arg("relay").arg("-").arg("+").arg(100)).await;
         let length: usize = world.redis(redis::cmd("XLEN").arg(key(stream))).await;
         let groups: redis::Value = world.redis(redis::cmd("XINFO").arg("GROUPS").arg(key(stream))).await;
-        text += &format!("\n{stream}: {length}, pending {pending:?}, groups {groups:?}");
+        known.push(format!("{stream}: {length}, pending {pending:?}, groups {groups:?}"));
     }
     for set in ["due", "turns", "deadlines"] {
         let members: Vec<(String, f64)> =
             world.redis(redis::cmd("ZRANGE").arg(key(set)).arg(0).arg(-1).arg("WITHSCORES")).await;
-        text += &format!("\n{set}: {members:?}");
+        known.push(format!("{set}: {members:?}"));
     }
-    text + &format!("\nnow {}", world.clock.now_ms())
+    known.join("\n")
 }
 
 /// A round after which nothing may be missing but what the promoted replica never got.

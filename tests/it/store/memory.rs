@@ -65,7 +65,7 @@ async fn of_every_kind(world: &World, n: usize) {
         _ => format!("revenue {n}"),
     };
     let mut body = json!({"prompt": text});
-    if n % 10 == 0 {
+    if n.is_multiple_of(10) {
         body["idempotencyKey"] = json!(format!("k-{n}"));
     }
     if n % 50 == 29 {

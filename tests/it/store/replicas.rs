@@ -18,6 +18,8 @@ use crate::world::{World, eventually};
 
 /// For how long prompts are asked while nothing reaches the replicas.
 const CUT: Duration = Duration::from_millis(400);
+/// Of each kind, when they are measured.
+const ROUNDS: usize = 3;
 
 async fn ready(world: &World, status: u16) {
     eventually("readiness follows", async || (world.get("/readyz").await.status() == status).then_some(())).await;
@@ -188,30 +190,27 @@ async fn on_a_cluster_nothing_acknowledged_is_lost_though_replicas_were_cut_off_
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures, for minutes"]
 async fn failovers_measured() {
-    let rounds: usize = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
-    let mut table = String::from(
-        "form | failure | replicas | accepted | in flight | lost | lost after | ended twice | created twice | dead | longest pause | all ended after\n",
-    );
-    for form in ["sentinel", "cluster"] {
-        for failure in [Failure::Kill, Failure::Cut] {
-            for replicas in [0, 1] {
-                for _ in 0..rounds {
-                    let round = match form {
-                        "sentinel" => sentinel(replicas, failure).await,
-                        _ => cluster(replicas, failure).await,
-                    };
-                    let what = if failure == Failure::Kill { "kill" } else { "cut, kill" };
-                    let Round { accepted, in_flight, lost, lost_after, ended_twice, created_twice, dead, .. } = round;
-                    table += &format!(
-                        "{form} | {what} | {replicas} | {accepted} | {in_flight} | {lost} | {lost_after} | {ended_twice} | {created_twice} | {dead} | {:?} | {:?}\n",
-                        round.pause, round.ended
-                    );
-                    if replicas > 0 {
-                        nothing_is_missing(&round);
-                    }
-                }
+    let mut table = vec![String::from(
+        "form | failure | replicas | accepted | in flight | lost | lost after | ended twice | created twice | dead | \
+         longest pause | all ended after",
+    )];
+    let cases = [Failure::Kill, Failure::Cut].into_iter().flat_map(|failure| [(failure, 0), (failure, 1)]);
+    for (form, (failure, replicas)) in
+        cases.clone().map(|case| ("sentinel", case)).chain(cases.map(|case| ("cluster", case)))
+    {
+        for _ in 0..ROUNDS {
+            let round =
+                if form == "sentinel" { sentinel(replicas, failure).await } else { cluster(replicas, failure).await };
+            let what = if failure == Failure::Kill { "kill" } else { "cut, kill" };
+            let Round { accepted, in_flight, lost, lost_after, ended_twice, created_twice, dead, pause, ended } = round;
+            table.push(format!(
+                "{form} | {what} | {replicas} | {accepted} | {in_flight} | {lost} | {lost_after} | {ended_twice} | \
+                 {created_twice} | {dead} | {pause:.1?} | {ended:.1?}"
+            ));
+            if replicas > 0 {
+                nothing_is_missing(&round);
             }
         }
     }
-    println!("{table}");
+    println!("{}", table.join("\n"));
 }
