@@ -31,11 +31,13 @@ impl Tls {
     /// `None`, and said so, where the server program was built without TLS.
     pub(crate) async fn start(form: Form) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory for the server");
-        certify(dir.path());
+        // A Cluster is asked under one name and hands out the other.
+        certify(dir.path(), if form == Form::Cluster { &["127.0.0.1", "localhost"] } else { &["127.0.0.1"] });
         let port = free();
         let mut more = speak(dir.path(), port);
         if form == Form::Cluster {
             more.extend(["--cluster-enabled".into(), "yes".into(), "--tls-cluster".into(), "yes".into()]);
+            more.extend(["--cluster-announce-ip".into(), "127.0.0.1".into()]);
         }
         more.extend(["--appendonly".into(), "yes".into()]);
         let more: Vec<&str> = more.iter().map(String::as_str).collect();
@@ -61,9 +63,9 @@ impl Tls {
         Some(Self { process, sentinel, form, port, dir })
     }
 
-    /// For the relay. The certificate is for 127.0.0.1.
+    /// For the relay, under a name of the certificate.
     pub(crate) fn url(&self) -> String {
-        self.url_at("127.0.0.1")
+        self.url_at(if self.form == Form::Cluster { "localhost" } else { "127.0.0.1" })
     }
 
     pub(crate) fn url_at(&self, host: &str) -> String {
@@ -124,8 +126,8 @@ async fn sentinel(dir: &Path, master: u16) -> (Process, u16) {
     (process, port)
 }
 
-/// An authority, a certificate of it for 127.0.0.1, and an authority that has nothing to do with it.
-fn certify(dir: &Path) {
+/// An authority, a certificate of it for these names, and an authority that has nothing to do with it.
+fn certify(dir: &Path, names: &[&str]) {
     let authority = |name: &str| {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -134,7 +136,8 @@ fn certify(dir: &Path) {
     };
     let (ours, other) = (authority("ours"), authority("other"));
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let params =
+        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names");
     let server = params.signed_by(&key, &ours).expect("a certificate");
     for (name, text) in [
         ("ca.pem", ours.pem()),

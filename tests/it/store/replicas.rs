@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use omni_relay::model::EntryType;
+use omni_relay::model::{EntryType, Phase};
 use omni_relay::simulator::{Behaviour, User};
 use omni_relay::store::accept::{Accepted, Intake};
 use omni_relay::store::connection::Redis;
+use omni_relay::store::delivery::Stream;
 use omni_relay::store::inbox::Received;
+use omni_relay::store::streams::Consumer;
+use omni_relay::store::submit::Send;
 use omni_relay::store::{Store, StoreError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::bed::{accept, body, entry, named as named_conversation, new_id, policy, webhook};
+use super::bed::{NOW, accept, body, entry, named as named_conversation, new_id, next, policy, webhook};
 use super::forms::{Round, alone, round, world};
 use crate::redis::{Cluster, Trio};
 use crate::world::{World, eventually};
@@ -85,6 +88,32 @@ async fn a_prompt_waits_to_be_sent_until_replicas_hold_that_it_is() {
     trio.resume_replicas();
     world.eventually_ends(&first).await;
     world.eventually_answered(&second).await;
+}
+
+#[tokio::test]
+async fn a_mark_to_send_that_too_few_replicas_hold_is_taken_back() {
+    let _alone = alone().await;
+    let trio = Trio::start().await;
+    let namespace = format!("test-{}", Uuid::new_v4().simple());
+    let store = |replicas| Store::new(Redis::new(&trio.url()).unwrap().with_replicas(replicas), &namespace, policy());
+    let (careless, careful, id) = (store(0), store(1), new_id());
+    let mut submit = Consumer::new(careless.clone(), Stream::Prompts, "s");
+    submit.make_group().await.unwrap();
+    accept(&careless, id, "c", &body(&json!({})), None).await;
+    let delivery = next(&mut submit).await;
+    let record = careless.record(id).await.unwrap().unwrap();
+    trio.pause_replicas().await;
+    let sent = careful.send(&delivery, &record, "key", NOW, NOW).await;
+    assert!(matches!(sent, Err(StoreError::NotReplicated)), "{sent:?}");
+    assert_eq!(careless.record(id).await.unwrap().unwrap().phase, Phase::Queued);
+    // Who is at it all the same is not disturbed by those who may not be.
+    assert_eq!(careless.send(&delivery, &record, "key", NOW, NOW).await.unwrap(), Send::Go(None));
+    let sent = store(1).send(&delivery, &record, "key", NOW, NOW).await;
+    assert!(matches!(sent, Err(StoreError::NotReplicated)), "{sent:?}");
+    assert_eq!(careless.record(id).await.unwrap().unwrap().phase, Phase::Sending);
+    trio.resume_replicas();
+    let sent = store(1).send(&delivery, &record, "key", NOW, NOW).await.unwrap();
+    assert_eq!(sent, Send::Not(Phase::Sending));
 }
 
 /// Each of them changes nothing, and speaks of what no replica holds.
