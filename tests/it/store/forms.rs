@@ -10,7 +10,10 @@ use omni_relay::simulator::{Behaviour, User};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::world::{Asked, PATIENCE, Setting, World, eventually, is_terminal};
+use crate::world::{Asked, PATIENCE, Setting, World, eventually, is_terminal, within};
+
+/// Replicas of equal standing may split the votes of a Cluster, and then wait for long before they stand again.
+const ELECTION: Duration = Duration::from_mins(1);
 
 /// Many servers each: one after the other.
 pub(super) async fn alone() -> MutexGuard<'static, ()> {
@@ -123,7 +126,7 @@ pub(super) async fn round(world: &World, form: &str, fail: impl AsyncFnOnce()) -
         let before = accepted.lock().await.len();
         let in_flight =
             before.saturating_sub(world.sim.jobs()[earlier..].iter().filter(|job| job.state.is_final()).count());
-        eventually("twenty more are accepted", async || {
+        within(ELECTION, "twenty more are accepted", async || {
             (accepted.lock().await.iter().filter(|(_, at)| *at > failed).count() >= 20).then_some(())
         })
         .await;
@@ -236,7 +239,7 @@ pub(super) async fn goes_on_without_its_master(world: &World, form: &str, fail: 
 async fn ask_until_accepted(world: &World, form: &str, n: usize) -> Asked {
     let body = json!({"prompt": format!("revenue on {form}, take {n}"), "userId": User::new("dana", "Dana").id.to_string(),
                       "idempotencyKey": format!("{form} {n}")});
-    let object: Value = eventually("the prompt is accepted", async || {
+    let object: Value = within(ELECTION, "the prompt is accepted", async || {
         let response = world.post(&body).await;
         match response.status().as_u16() {
             200 | 202 => Some(response.json().await.unwrap()),

@@ -17,7 +17,7 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use look::{eventually, is_terminal};
+pub(crate) use look::{eventually, is_terminal, within};
 pub(crate) use parts::{MODEL, SECRET, Setting};
 use parts::{free_port, sources};
 pub(crate) use process::Process;
