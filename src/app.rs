@@ -77,6 +77,7 @@ impl App {
     /// Binds, then starts every stage. Redis need not be there yet: until it is, the relay is not ready.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let redis = Redis::new(config.redis.url.expose_secret()).context("failed to use redis.url")?;
+        let redis = redis.with_replicas(config.durability.replicas);
         let policy = Policy {
             retention: config.retention,
             answers_age: config.answers.max_age,

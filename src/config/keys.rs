@@ -66,7 +66,7 @@ pub const KEYS: &[Key] = &[
     key("runtime.workers", "", "a whole number from 1 to 1024", "threads; by default one less than there are cores, at least one"),
     key("log.level", "info", "error, warn, info, debug, trace, or filter directives such as info,omni_relay=debug", "what is logged; RUST_LOG goes before it"),
     key("log.format", "json", "json or pretty", "one JSON object a line, or lines for people"),
-    key("durability.replicas", "0", "a whole number from 0 to 100", "Redis replicas that must hold a write before it counts").later(),
+    key("durability.replicas", "0", "a whole number from 0 to 100", "Redis replicas that must hold what is accepted, received, sent and published before it counts"),
 ];
 
 const fn key(path: &'static str, default: &'static str, expects: &'static str, doc: &'static str) -> Key {

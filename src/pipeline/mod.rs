@@ -11,6 +11,7 @@ mod decide;
 pub mod directory;
 pub mod due;
 mod ending;
+mod in_work;
 pub mod intake;
 pub mod keyring;
 mod limits;

@@ -45,7 +45,12 @@ const HOLD: Duration = Duration::from_millis(50);
 
 impl Process {
     /// A final state of a job, told or found; `since` is when it was told.
-    async fn webhook(&self, webhook: &Webhook, since: Option<u64>) -> Result<Disposition, StoreError> {
+    async fn webhook(
+        &self,
+        delivery: &Delivery,
+        webhook: &Webhook,
+        since: Option<u64>,
+    ) -> Result<Disposition, StoreError> {
         let job_id = webhook.job_id.to_string();
         let prompt_id = match webhook.prompt_id {
             Some(id) => Some(id),
@@ -68,7 +73,7 @@ impl Process {
         };
         let mut subject = match (record, prompt_id) {
             (Some(record), Some(id)) => {
-                if !self.finish(id, &job_id).await? {
+                if !self.finish(delivery, id, &job_id).await? {
                     return Ok(Disposition::Done);
                 }
                 Subject::of(record, Some(job_id))
@@ -86,10 +91,11 @@ impl Process {
         self.publish(&subject, end, since).await
     }
 
-    /// `false` when there is nothing to do: published before, or another job's prompt.
-    async fn finish(&self, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
-        match self.store.finish(id, Some(job_id), self.clock.now_ms()).await? {
+    /// `false` when there is nothing to do: published before, another job's prompt, or somebody else's delivery.
+    async fn finish(&self, delivery: &Delivery, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
+        match self.store.finish(Some(delivery), id, Some(job_id), self.clock.now_ms()).await? {
             Finish::Go | Finish::Missing => Ok(true),
+            Finish::Lost => Ok(false),
             Finish::Terminal(phase) => {
                 debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
                 Ok(false)
@@ -195,7 +201,7 @@ impl Process {
         Ok(status)
     }
 
-    async fn finding(&self, finding: &Finding) -> Result<Disposition, StoreError> {
+    async fn finding(&self, delivery: &Delivery, finding: &Finding) -> Result<Disposition, StoreError> {
         let record = self.store.record(finding.prompt_id).await?;
         let subject = match record {
             Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
@@ -204,7 +210,7 @@ impl Process {
         };
         let end = match &finding.verdict {
             Verdict::Found { job_id, state } => {
-                return self.webhook(&found(finding, *job_id, state.clone()), None).await;
+                return self.webhook(delivery, &found(finding, *job_id, state.clone()), None).await;
             }
             Verdict::Failed { code, message } => failed(code, message),
             Verdict::Expired => End::plain(EntryType::Expired),
@@ -292,10 +298,10 @@ impl Stage for Process {
     type Work = Event;
     const STREAM: Stream = Stream::Inbox;
 
-    async fn handle(&self, _: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
+    async fn handle(&self, delivery: &Delivery, envelope: &Envelope<Event>) -> Result<Disposition, StoreError> {
         match &envelope.work {
-            Event::Webhook(webhook) => self.webhook(webhook, Some(webhook.received_at)).await,
-            Event::Finding(finding) => self.finding(finding).await,
+            Event::Webhook(webhook) => self.webhook(delivery, webhook, Some(webhook.received_at)).await,
+            Event::Finding(finding) => self.finding(delivery, finding).await,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, warn};
 
+use super::in_work::InWork;
 use super::limits::Limits;
 use super::settle::Settler;
 use super::stage::{Admission, Disposition, Stage};
@@ -38,6 +39,7 @@ pub struct Worker<S> {
     lifecycle: Lifecycle,
     stop: Stop,
     consumer: String,
+    in_work: InWork,
 }
 
 impl<S: Stage> Worker<S> {
@@ -52,7 +54,16 @@ impl<S: Stage> Worker<S> {
     ) -> Self {
         let settler = Settler::new(store.clone(), clock, limits);
         let (stop, lifecycle) = (lifecycle.stop_handle(), lifecycle.clone());
-        Self { stage, store, settler, limits, lifecycle, stop, consumer: consumer.to_owned() }
+        Self {
+            stage,
+            store,
+            settler,
+            limits,
+            lifecycle,
+            stop,
+            consumer: consumer.to_owned(),
+            in_work: InWork::default(),
+        }
     }
 
     /// Works until the stop, then lets the handlers finish.
@@ -136,13 +147,14 @@ impl<S: Stage> Worker<S> {
 
     fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, free: Vec<OwnedSemaphorePermit>) {
         for (delivery, permit) in deliveries.into_iter().zip(free) {
+            let Some(held) = self.in_work.hold(delivery.id()) else { continue };
             let this = self.clone();
             let prompt = tracing::field::Empty;
             let span =
                 tracing::info_span!("stage", stage = S::STREAM.stage(), entry = delivery.id(), prompt.id = prompt);
             let work = async move {
                 this.work(delivery).await;
-                drop(permit);
+                drop((held, permit));
             };
             drop(self.lifecycle.spawn_child(S::STREAM.stage(), work.instrument(span)));
         }

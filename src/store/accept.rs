@@ -55,7 +55,7 @@ pub enum Accepted {
 
 impl Store {
     /// Accepts a prompt, and with it settles the intake entry it came from. Safe to repeat with an idempotency key, or
-    /// with an intake entry.
+    /// with an intake entry: an error may leave the prompt accepted.
     pub async fn accept(&self, intake: &Intake<'_>, from: Option<&Delivery>) -> Result<Accepted, StoreError> {
         let keys = &self.keys;
         let tenant = intake.conversation.tenant();
@@ -107,7 +107,7 @@ impl Store {
         ] {
             call.arg(name).arg(value);
         }
-        let words = self.words(&call).await?;
+        let words: Vec<String> = self.durably(&call, &keys.replicated).await?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["accepted", phase] => Ok(Accepted::New(phase.parse().map_err(|()| unexpected())?)),

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Redis answers, but not now: loading, failing over, moving slots, out of memory.
     #[error("redis is not ready")]
     NotReady(#[source] RedisError),
+    /// Fewer replicas than demanded hold it: what the move wrote may stand, and may be lost with the master.
+    #[error("too few replicas hold what was written")]
+    NotReplicated,
     /// A consumer group is gone (flushed, or lost in a failover).
     #[error("the consumer group is gone")]
     NoGroup,
@@ -29,7 +32,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether waiting helps.
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::NotReady(_))
+        matches!(self, Self::Unavailable(_) | Self::NotReady(_) | Self::NotReplicated)
     }
 }
 

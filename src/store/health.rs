@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::wake::Wake;
 use super::{Store, StoreError};
@@ -18,30 +18,45 @@ pub async fn run(store: Store, readiness: Handle, wake: Wake, stop: Stop) -> Res
     Ok(())
 }
 
+/// How Redis is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Away,
+    /// It answers, and too few replicas hold what it is given.
+    Short,
+    Well,
+}
+
 async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
-    let mut up = None;
+    let mut before = None;
     while !stop.is_requested() {
         let answer = store.redis.ping().await;
-        let now = answer.is_ok();
-        metrics::gauge!("omni_relay_redis_up").set(if now { 1.0 } else { 0.0 });
-        match (&answer, up) {
-            (Ok(()), Some(true)) | (Err(_), Some(false)) => {}
-            (Ok(()), _) => {
+        metrics::gauge!("omni_relay_redis_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
+        let seen = match &answer {
+            Err(_) => Seen::Away,
+            Ok(()) => match store.redis.prove(&store.keys.replicated).await {
+                Ok(()) => Seen::Well,
+                Err(error) => {
+                    debug!(error = %chain(&error), "replicas do not answer for what redis is given");
+                    Seen::Short
+                }
+            },
+        };
+        if before != Some(seen) {
+            if let Err(error) = &answer {
+                warn!(error = %chain(error), "redis does not answer");
+            } else {
                 info!("redis answers");
-                readiness.ready();
                 // Again after every interruption: it may be another server now.
                 tell_risks(store).await;
             }
-            (Err(error), _) => {
-                warn!(error = %chain(error), "redis does not answer");
-                readiness.not_ready("redis does not answer");
-            }
+            tell(readiness, seen);
         }
         if let Ok(backlog) = store.backlog().await {
             metrics::gauge!("omni_relay_backlog_prompts").set(gauged(backlog.prompts));
             metrics::gauge!("omni_relay_backlog_bytes").set(gauged(backlog.bytes));
         }
-        up = Some(now);
+        before = Some(seen);
         pause(stop).await;
     }
 }
@@ -49,6 +64,17 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
 #[expect(clippy::cast_precision_loss, reason = "beyond 2⁵³ nobody looks at the last digit")]
 const fn gauged(number: u64) -> f64 {
     number as f64
+}
+
+fn tell(readiness: &Handle, seen: Seen) {
+    match seen {
+        Seen::Well => readiness.ready(),
+        Seen::Away => readiness.not_ready("redis does not answer"),
+        Seen::Short => {
+            warn!("redis has too few replicas that hold what it is given: nothing is accepted");
+            readiness.not_ready("redis has too few replicas");
+        }
+    }
 }
 
 async fn tell_risks(store: &Store) {

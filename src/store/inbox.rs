@@ -5,6 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::accept::millis;
+use super::delivery::Delivery;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Envelope, Event, Phase, PromptId, Webhook};
@@ -37,6 +38,8 @@ pub enum Finish {
     Other(String),
     /// There is no record.
     Missing,
+    /// The delivery belongs to somebody else, or to nobody.
+    Lost,
 }
 
 impl Store {
@@ -52,7 +55,7 @@ impl Store {
             .map_err(|_| StoreError::Corrupt { what: "a webhook" })?;
         let mut call = with_keys(&RECEIVE, &[&keys.inbox, &by_event, &by_job]);
         call.arg(entry).arg(millis(REMEMBERED));
-        let stored: bool = self.reply(&call).await?;
+        let stored: bool = self.durably(&call, &keys.replicated).await?;
         Ok(if stored { Received::Stored } else { Received::Duplicate })
     }
 
@@ -65,18 +68,26 @@ impl Store {
 
     /// A final state is known (of `job_id`, where a job is meant): no deadline touches the prompt any more. Adopts the job
     /// where the create's outcome was unknown. Safe to repeat.
-    pub async fn finish(&self, id: PromptId, job_id: Option<&str>, now: u64) -> Result<Finish, StoreError> {
+    pub async fn finish(
+        &self,
+        from: Option<&Delivery>,
+        id: PromptId,
+        job_id: Option<&str>,
+        now: u64,
+    ) -> Result<Finish, StoreError> {
         let keys = &self.keys;
         let text = id.to_string();
-        let mut call = with_keys(&FINISH, &[&keys.prompt(&text), &keys.job(job_id.unwrap_or_default())]);
+        let mut call = with_keys(&FINISH, &[&keys.prompt(&text), &keys.job(job_id.unwrap_or_default()), &keys.inbox]);
         call.arg(&text).arg(job_id.unwrap_or_default()).arg(now).arg(Phase::Finishing.sources());
         call.arg(millis(self.policy.retention * 2));
+        call.arg(from.map(Delivery::id).unwrap_or_default()).arg(from.map(Delivery::consumer).unwrap_or_default());
         let words = self.words(&call).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["finishing"] => Ok(Finish::Go),
             ["terminal", phase] => Ok(Finish::Terminal(phase.parse().map_err(|()| unexpected())?)),
             ["other", job_id] => Ok(Finish::Other((*job_id).to_owned())),
             ["missing"] => Ok(Finish::Missing),
+            ["lost"] => Ok(Finish::Lost),
             _ => Err(unexpected()),
         }
     }

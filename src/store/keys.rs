@@ -25,6 +25,7 @@
 //! | `{N}:budget:<keyId>` | hash | one Omni key: `closed` until when and `why`, `strikes`; who waits for room: `finishing`, `polling` | minutes |
 //! | `{N}:budget:<keyId>:granted`, `:charged`, `:polls` | lists | when each request of the window went out; starts, with what they will need; polls | the window |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
+//! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
 //! Data plane, one hash slot per conversation:
@@ -34,6 +35,7 @@
 //! | `N:conversation:{<conv>}` | stream | what consumers read | retention and about 10,000 entries |
 //! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
 //! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
+//! | `…:replicated` | string | as in the control plane | a minute; only with `durability.replicas` |
 //! | `N:wake` | channel | conversations that got an entry | – |
 
 use sha2::{Digest, Sha256};
@@ -71,6 +73,8 @@ pub struct Keys {
     pub unhandled: String,
     /// `{N}:answers`
     pub answers: String,
+    /// `{N}:replicated`
+    pub replicated: String,
     /// `N:wake`
     pub wake: String,
 }
@@ -97,6 +101,7 @@ impl Keys {
             audit: control("audit"),
             unhandled: control("unhandled"),
             answers: control("answers"),
+            replicated: control("replicated"),
             wake: format!("{namespace}:wake"),
         }
     }
@@ -174,6 +179,11 @@ impl Keys {
     /// How far a prompt's entries have come.
     pub fn done(&self, conversation: &Conversation, id: PromptId) -> String {
         format!("{}:done:{id}", self.conversation(conversation))
+    }
+
+    /// What is written to a conversation's slot where replicas are waited for.
+    pub fn replicated_beside(&self, conversation: &Conversation) -> String {
+        format!("{}:replicated", self.conversation(conversation))
     }
 
     /// A payload too large for an entry.

@@ -34,7 +34,12 @@ impl Store {
         for (name, value) in entry.fields() {
             call.arg(name).arg(value);
         }
-        let words = self.words(&call).await?;
+        // A settle may follow, and must find it wherever the master is by then.
+        let words: Vec<String> = if matches!(entry.kind, EntryType::Accepted | EntryType::Submitted) {
+            self.words(&call).await?
+        } else {
+            self.durably(&call, &keys.replicated_beside(conversation)).await?
+        };
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["published", entry_id] => {
                 metrics::counter!("omni_relay_entries_published_total", "type" => entry.kind.as_str()).increment(1);

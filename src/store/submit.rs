@@ -1,9 +1,13 @@
 //! The moves around Omni's create: turn, send, unsend, sent, refuse.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::accept::millis;
 use super::delivery::{Delivery, Settled};
 use super::record::Record;
-use super::script::{Move, script, unexpected, with_keys};
+use super::script::{Call, Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Envelope, Event, Finding, Phase, PromptId};
 
@@ -12,6 +16,10 @@ static SEND: Move = script!("send");
 static UNSEND: Move = script!("unsend");
 static SENT: Move = script!("sent");
 static REFUSE: Move = script!("refuse");
+
+/// How long the answer to `send` is asked for, and the pause in between.
+const INSIST: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Whether a create may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +81,8 @@ impl Store {
         Ok(moved)
     }
 
-    /// `queued → sending`, for the holder of the delivery alone.
+    /// `queued → sending`, for the holder of the delivery alone. An answer that is lost on the way is asked for again, as
+    /// whoever finds `sending` and is not its sender must not send.
     pub async fn send(
         &self,
         delivery: &Delivery,
@@ -85,10 +94,11 @@ impl Store {
         let keys = &self.keys;
         let id = record.id.to_string();
         let slot = keys.slot(&record.conversation);
+        let sender = format!("{:016x}", fastrand::u64(..));
         let mut call = with_keys(&SEND, &[&keys.prompt(&id), &slot, &keys.deadlines, &keys.prompts]);
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(now).arg(next_check).arg(key_id);
-        call.arg(Phase::Sending.sources());
-        let words = self.words(&call).await?;
+        call.arg(Phase::Sending.sources()).arg(&sender);
+        let words = self.insist(&call, delivery, record.id, now, &sender).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["go", ""] => Ok(Send::Go(None)),
             ["go", conversation_id] => Ok(Send::Go(Some((*conversation_id).to_owned()))),
@@ -105,9 +115,35 @@ impl Store {
     /// whether somebody asked to cancel it meanwhile.
     pub async fn unsend(&self, delivery: &Delivery, id: PromptId, now: u64) -> Result<bool, StoreError> {
         let id = id.to_string();
-        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id), &self.keys.prompts]);
-        call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(&id);
+        self.unsend_as(delivery, &id, now, "").await
+    }
+
+    async fn unsend_as(&self, delivery: &Delivery, id: &str, now: u64, sender: &str) -> Result<bool, StoreError> {
+        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(id), &self.keys.prompts]);
+        call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(id).arg(sender);
         Ok(self.reply::<i64>(&call).await? == 2)
+    }
+
+    /// Until it is answered. Where too few replicas hold `sending` it is taken back: nothing was sent yet.
+    async fn insist(
+        &self,
+        call: &Call<'_>,
+        delivery: &Delivery,
+        id: PromptId,
+        now: u64,
+        sender: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let give_up = Instant::now() + INSIST;
+        loop {
+            match self.durably(call, &self.keys.replicated).await {
+                Err(StoreError::NotReplicated) => {
+                    self.unsend_as(delivery, &id.to_string(), now, sender).await?;
+                    return Err(StoreError::NotReplicated);
+                }
+                Err(error) if error.passes() && Instant::now() < give_up => sleep(AGAIN).await,
+                other => return other,
+            }
+        }
     }
 
     /// Records Omni's job. Safe to repeat.

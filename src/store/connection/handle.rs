@@ -9,6 +9,7 @@ use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnecti
 
 use super::cluster::Cluster;
 use super::dedicated::Dedicated;
+use super::durable::Proof;
 use super::node::{Node, Place};
 use super::sentinel::Sentinels;
 use super::{RESPONSE, slot};
@@ -28,6 +29,8 @@ pub struct Redis {
     form: Arc<Form>,
     /// Where a command without a key goes.
     home: u16,
+    /// How many replicas must hold a move that asks for it.
+    replicas: u32,
 }
 
 enum Form {
@@ -48,13 +51,24 @@ impl Redis {
             }
             RedisAddress::Cluster { nodes } => Form::Cluster(Box::new(Cluster::new(&infos(&nodes)?)?)),
         };
-        Ok(Self { form: Arc::new(form), home: 0 })
+        Ok(Self { form: Arc::new(form), home: 0, replicas: 0 })
     }
 
     /// The same, with commands that have no key going where this key is.
     pub(crate) fn at_home(mut self, key: &str) -> Self {
         self.home = slot::of(key.as_bytes());
         self
+    }
+
+    /// The same, with moves that ask for it counting once this many replicas hold them.
+    #[must_use]
+    pub const fn with_replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    pub(in crate::store) const fn replicas(&self) -> u32 {
+        self.replicas
     }
 
     /// Runs one command. Its keys share a slot.
@@ -69,12 +83,22 @@ impl Redis {
         }
     }
 
-    /// Runs one script; it is loaded where Redis does not know it. Its keys share a slot.
-    pub(in crate::store) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+    /// Runs one script; it is loaded where Redis does not know it. Its keys share a slot. With `mark`, a key of that slot
+    /// too, it counts once replicas hold it, where any are asked for.
+    pub(in crate::store) async fn run<T: FromRedisValue>(
+        &self,
+        call: &Call<'_>,
+        mark: Option<&str>,
+    ) -> Result<T, StoreError> {
+        let proof = mark.filter(|_| self.replicas > 0).map(|mark| Proof { mark, replicas: self.replicas });
         let slot = slot::of(call.key().as_bytes());
         let mut redirects = 0;
         loop {
-            let result = self.node(slot).await?.run(call).await;
+            let node = self.node(slot).await?;
+            let result = match proof {
+                Some(proof) => node.run_durably(call, proof).await,
+                None => node.run(call).await,
+            };
             if !self.is_redirected(&result, &mut redirects).await {
                 return result;
             }
@@ -109,6 +133,19 @@ impl Redis {
             node.follow().await;
         }
         self.query::<String>(&redis::cmd("PING")).await.map(|_| ())
+    }
+
+    /// Whether as many replicas answer as are asked for, at the node that holds this key.
+    pub(in crate::store) async fn prove(&self, mark: &str) -> Result<(), StoreError> {
+        if self.replicas == 0 {
+            return Ok(());
+        }
+        let node = self.node(slot::of(mark.as_bytes())).await?;
+        let proven = node.prove(Proof { mark, replicas: self.replicas }).await;
+        if let Err(error) = &proven {
+            self.doubt(error).await;
+        }
+        proven
     }
 
     async fn node(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
@@ -146,5 +183,8 @@ fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
     let keepalive =
         tcp::socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBES.0).with_retries(PROBES.1);
     let settings = tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    Ok(url.into_connection_info()?.set_tcp_settings(settings))
+    let info = url.into_connection_info()?;
+    // It would be one more right to grant, and one that Redis 7.0 does not know.
+    let login = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info.set_redis_settings(login).set_tcp_settings(settings))
 }

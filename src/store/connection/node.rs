@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::cluster::Address;
+use super::durable::Durable;
 use super::sentinel::{Sentinels, verified};
 use super::{CONNECT, PAUSE, RESPONSE};
 use crate::store::StoreError;
@@ -29,6 +30,7 @@ pub(super) struct Node {
     connecting: Mutex<Option<Instant>>,
     /// How often another master was followed.
     moves: AtomicU64,
+    pub(super) durable: Durable,
 }
 
 #[derive(Default)]
@@ -41,7 +43,13 @@ struct Current {
 
 impl Node {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, current: RwLock::default(), connecting: Mutex::new(None), moves: AtomicU64::new(0) }
+        Self {
+            place,
+            current: RwLock::default(),
+            connecting: Mutex::new(None),
+            moves: AtomicU64::new(0),
+            durable: Durable::default(),
+        }
     }
 
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {

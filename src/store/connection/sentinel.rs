@@ -32,7 +32,7 @@ impl Sentinels {
     }
 
     async fn ask(&self, sentinel: &ConnectionInfo) -> Result<Address, StoreError> {
-        let open = sentinel.clone().set_redis_settings(RedisConnectionInfo::default());
+        let open = sentinel.clone().set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
         match self.ask_as(open).await {
             Err(error) if error.code() == Some("NOAUTH") => {
                 let login = sentinel.redis_settings().clone().set_db(0);

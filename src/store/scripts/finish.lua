@@ -1,7 +1,10 @@
 -- finish: a final state of the job is known; adopts the job of a create whose outcome was unknown.
--- KEYS 1 record 2 job
--- ARGV 1 promptId 2 jobId or '' 3 now 4 phases that may finish 5 life of job, ms
--- {'finishing'} {'terminal', phase} {'other', jobId} {'missing'}
+-- KEYS 1 record 2 job 3 inbox
+-- ARGV 1 promptId 2 jobId or '' 3 now 4 phases that may finish 5 life of job, ms 6 entry or '' 7 consumer
+-- {'finishing'} {'terminal', phase} {'other', jobId} {'missing'} {'lost'}
+-- An entry that a failover took with it is nobody's: whoever still works on it must not leave the prompt `finishing`, where
+-- no look finds it soon.
+if ARGV[6] ~= '' and not held(KEYS[3], ARGV[6], ARGV[7]) then return {'lost'} end
 local known = redis.call('HMGET', KEYS[1], 'phase', 'jobId')
 if not known[1] then return {'missing'} end
 if ARGV[2] ~= '' and known[2] and known[2] ~= ARGV[2] then return {'other', known[2]} end

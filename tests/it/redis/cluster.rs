@@ -1,11 +1,11 @@
-//! A Cluster: three masters, a replica each.
+//! A Cluster: three masters, each with as many replicas.
 
 use std::net::TcpListener;
 
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::server::{ask, until};
+use super::server::{ask, cut, mend, until};
 
 /// Ports of nodes; each also has the one ten thousand above.
 const PORTS: std::ops::Range<u16> = 20_000..22_000;
@@ -19,8 +19,13 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
+        Self::start_with(1).await
+    }
+
+    /// With this many replicas for each master.
+    pub(crate) async fn start_with(replicas: usize) -> Self {
         let mut nodes = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..3 * (1 + replicas) {
             nodes.push(node().await);
         }
         let ports: Vec<u16> = nodes.iter().map(|(node, _)| node.port).collect();
@@ -35,7 +40,7 @@ impl Cluster {
         for port in &ports[1..] {
             let _: String = ask("", ports[0], &format!("CLUSTER MEET 127.0.0.1 {port}")).await.expect("a node to meet");
         }
-        for (master, replica) in ports[..3].iter().zip(&ports[3..]) {
+        for (master, replica) in ports[..3].iter().cycle().zip(&ports[3..]) {
             let id: String = ask("", *master, "CLUSTER MYID").await.expect("a name");
             let follow = format!("CLUSTER REPLICATE {id}");
             until("the replica knows its master", async || ask::<String>("", *replica, &follow).await.is_ok()).await;
@@ -44,7 +49,7 @@ impl Cluster {
             until("every node agrees", async || {
                 let state: String = ask("", *port, "CLUSTER INFO").await.unwrap_or_default();
                 let nodes: String = ask("", *port, "CLUSTER NODES").await.unwrap_or_default();
-                state.contains("cluster_state:ok") && nodes.matches("slave").count() == 3
+                state.contains("cluster_state:ok") && nodes.matches("slave").count() == 3 * replicas
             })
             .await;
         }
@@ -72,6 +77,29 @@ impl Cluster {
     pub(crate) fn url(&self) -> String {
         let (one, other) = (self.nodes[0].0.port, self.nodes[4].0.port);
         format!("redis+cluster://{}127.0.0.1:{one},127.0.0.1:{other}", self.login)
+    }
+
+    /// Nothing more reaches the replicas of a locked Cluster, who may be elected all the same.
+    pub(crate) async fn cut_replicas(&self) {
+        let mut masters = Vec::new();
+        for (node, _) in &self.nodes {
+            let info: String = ask(self.login, node.port, "INFO replication").await.expect("a node answers");
+            if info.contains("role:master") {
+                masters.push(node.port);
+            } else {
+                cut(self.login, node.port).await;
+            }
+        }
+        for master in masters {
+            let _: usize = ask(self.login, master, "CLIENT KILL TYPE replica").await.expect("a master answers");
+        }
+    }
+
+    /// Replicas reach their masters again.
+    pub(crate) async fn mend_replicas(&self) {
+        for (node, _) in &self.nodes {
+            mend(self.login, node.port).await;
+        }
     }
 
     /// SIGKILL for the master that holds a key.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::process::Process;
+use super::process::{PORTS, Process};
 use super::server::{eventually, url_of};
 
 /// A server process that its test may stop, kill and freeze. It writes every command to disk before it answers
@@ -20,6 +20,22 @@ impl PrivateRedis {
         let dir = tempfile::tempdir().expect("a directory for the server");
         let process = Process::start_anywhere(dir.path(), "always").await;
         Self { port: process.port, process: Some(process), dir }
+    }
+
+    /// Starts with a file of users.
+    pub(super) async fn start_as(users: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a directory for the server");
+        let include = users.to_str().expect("a path that is text");
+        for _ in 0..20 {
+            let more = ["--appendonly", "yes", "--include", include];
+            if let Some(process) = Process::start_as(dir.path(), fastrand::u16(PORTS), &more).await {
+                return Self { port: process.port, process: Some(process), dir };
+            }
+        }
+        panic!(
+            "no server starts; its log: {}",
+            std::fs::read_to_string(dir.path().join("server.log")).unwrap_or_default()
+        );
     }
 
     /// Starts from a copy of a dump.

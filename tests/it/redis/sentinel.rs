@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use tempfile::TempDir;
 
 use super::process::{PORTS, Process};
-use super::server::{ask, until};
+use super::server::{ask, cut, mend, until};
 
 /// Processes of one test. The sentinels hold a master for dead after a second.
 pub(crate) struct Trio {
@@ -67,11 +67,42 @@ impl Trio {
         format!("redis+sentinel://{}{}/{}", self.login, sentinels.join(","), self.name)
     }
 
-    /// SIGKILL for the master, and for one of the sentinels.
-    pub(crate) async fn kill_master(&mut self) {
+    async fn master(&self) -> u16 {
         let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", self.name);
         let (_, port): (String, u16) =
             ask(self.login, self.sentinels[0].0.port, &question).await.expect("a sentinel answers");
+        port
+    }
+
+    /// The replicas stay, connected and silent, until [`Trio::resume_replicas`].
+    pub(crate) async fn pause_replicas(&self) {
+        let master = self.master().await;
+        self.servers.iter().filter(|(server, _)| server.port != master).for_each(|(server, _)| server.signal("STOP"));
+    }
+
+    pub(crate) fn resume_replicas(&self) {
+        self.servers.iter().for_each(|(server, _)| server.signal("CONT"));
+    }
+
+    /// Nothing more reaches the replicas of a locked trio, who may be elected all the same.
+    pub(crate) async fn cut_replicas(&self) {
+        let master = self.master().await;
+        for (replica, _) in self.servers.iter().filter(|(server, _)| server.port != master) {
+            cut(self.login, replica.port).await;
+        }
+        let _: usize = ask(self.login, master, "CLIENT KILL TYPE replica").await.expect("a master answers");
+    }
+
+    /// Replicas reach their master again, whoever it is by then.
+    pub(crate) async fn mend_replicas(&self) {
+        for (server, _) in &self.servers {
+            mend(self.login, server.port).await;
+        }
+    }
+
+    /// SIGKILL for the master, and for one of the sentinels.
+    pub(crate) async fn kill_master(&mut self) {
+        let port = self.master().await;
         let before = self.servers.len();
         self.servers.retain(|(server, _)| server.port != port);
         assert_eq!(self.servers.len(), before - 1, "the master is one of ours");
@@ -94,9 +125,7 @@ impl Trio {
 
     /// The master stays, and is silent: connections open and nothing answers.
     pub(crate) async fn freeze_master(&self) {
-        let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", self.name);
-        let (_, port): (String, u16) =
-            ask(self.login, self.sentinels[0].0.port, &question).await.expect("a sentinel answers");
+        let port = self.master().await;
         let (master, _) = self.servers.iter().find(|(server, _)| server.port == port).expect("one of ours");
         master.signal("STOP");
     }
@@ -117,7 +146,7 @@ async fn server(of: Option<u16>) -> (Process, TempDir) {
     panic!("no server starts; its log: {}", std::fs::read_to_string(dir.path().join("server.log")).unwrap_or_default());
 }
 
-async fn sentinel(name: &str, master: u16) -> (Process, TempDir) {
+pub(super) async fn sentinel(name: &str, master: u16) -> (Process, TempDir) {
     let dir = tempfile::tempdir().expect("a directory for the sentinel");
     for _ in 0..20 {
         let port = fastrand::u16(PORTS);

@@ -56,6 +56,16 @@ pub(super) async fn ask<T: FromRedisValue>(login: &str, port: u16, line: &str) -
     command.query_async(&mut connect(&format!("redis://{login}127.0.0.1:{port}/")).await?).await
 }
 
+/// From now on the replica cannot log in to its master.
+pub(super) async fn cut(login: &str, replica: u16) {
+    let _: String = ask(login, replica, "CONFIG SET masterauth wrong").await.expect("a replica answers");
+}
+
+/// It can again.
+pub(super) async fn mend(login: &str, replica: u16) {
+    let _: String = ask(login, replica, "CONFIG SET masterauth p@ss").await.expect("a replica answers");
+}
+
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let give_up = Instant::now() + READY_WITHIN;
     while !holds().await {

@@ -34,6 +34,11 @@ impl TestRedis {
         PrivateRedis::start().await
     }
 
+    /// A server of one's own with the users of a file.
+    pub(crate) async fn private_as(users: &std::path::Path) -> PrivateRedis {
+        PrivateRedis::start_as(users).await
+    }
+
     /// A server of one's own that starts from a dump.
     pub(crate) async fn private_with(dump: &std::path::Path) -> PrivateRedis {
         PrivateRedis::start_with(dump).await

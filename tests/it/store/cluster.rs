@@ -1,14 +1,13 @@
 //! A Cluster.
 
-use super::forms::{alone, core_story, goes_on_without_its_master};
+use super::forms::{alone, core_story, goes_on_without_its_master, world};
 use crate::redis::Cluster;
-use crate::world::{Setting, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_cluster_prompts_are_answered_also_when_the_master_of_the_control_plane_is_killed() {
     let _alone = alone().await;
     let mut cluster = Cluster::start().await;
-    let world = World::with(Setting::on(cluster.url())).await;
+    let world = world(cluster.url(), 0).await;
     core_story(&world).await;
     let control = format!("{{{}}}:prompts", world.namespace);
     let replaced = async || cluster.replace_master_of(&control).await;
@@ -21,7 +20,7 @@ async fn with_passwords_a_master_that_falls_silent_is_left_for_its_replica() {
     let _alone = alone().await;
     let mut cluster = Cluster::start().await;
     cluster.lock().await;
-    let world = World::with(Setting::on(cluster.url())).await;
+    let world = world(cluster.url(), 0).await;
     let control = format!("{{{}}}:prompts", world.namespace);
     goes_on_without_its_master(&world, "cluster, master silent", async || cluster.freeze_master_of(&control).await)
         .await;

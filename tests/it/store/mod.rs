@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod accept;
+mod acl;
 mod backlog;
 mod bed;
 mod budget;
@@ -14,14 +15,17 @@ mod dead;
 mod due;
 mod forms;
 mod letters;
+mod memory;
 mod phases;
 mod publish;
 mod receive;
 mod reconcile;
+mod replicas;
 mod sentinel;
 mod settle;
 mod storm;
 mod streams;
 mod submit;
+mod tls;
 mod turns;
 mod walk;

@@ -56,7 +56,7 @@ async fn a_former_owner_settles_nothing() {
     let id = bed.accept("c").await;
     let held = bed.inbox(&mut first).await;
     let claimed = claim_one(&second).await;
-    bed.store.finish(id, None, NOW).await.unwrap();
+    bed.store.finish(None, id, None, NOW).await.unwrap();
     let ending = bed.ending(id, "c", EntryType::Answer).await;
     assert_eq!(bed.store.settle(&held, &ending, NOW).await.unwrap(), Settled::Lost);
     assert_eq!(bed.store.done(&held).await.unwrap(), Settled::Lost);
@@ -74,7 +74,7 @@ async fn ten_who_settle_at_once_hand_the_conversation_on_once() {
     let bed = Bed::new().await;
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let (id, heir, last) = (bed.accept("c").await, bed.accept("c").await, bed.accept("c").await);
-    bed.store.finish(id, None, NOW).await.unwrap();
+    bed.store.finish(None, id, None, NOW).await.unwrap();
     let mut deliveries = Vec::new();
     for _ in 0..10 {
         deliveries.push(bed.inbox(&mut inbox).await);
@@ -109,7 +109,7 @@ async fn an_heir_that_is_ending_is_not_queued() {
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let (first, ending, last) = (bed.accept("c").await, bed.accept("c").await, bed.accept("c").await);
     assert_eq!(prompt_of(&next(&mut submit).await), first);
-    bed.store.finish(ending, None, NOW).await.unwrap();
+    bed.store.finish(None, ending, None, NOW).await.unwrap();
     bed.end(&mut inbox, first, "c", EntryType::Answer).await;
     assert_eq!(bed.phase(ending).await, Phase::Finishing, "a final state was overwritten");
     bed.end(&mut inbox, ending, "c", EntryType::Cancelled).await;

@@ -17,7 +17,7 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use look::eventually;
+pub(crate) use look::{eventually, is_terminal, within};
 use parts::sources;
 pub(crate) use parts::{MODEL, SECRET, Setting, free_port};
 pub(crate) use process::Process;

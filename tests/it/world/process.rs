@@ -15,6 +15,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary with the world's configuration and these variables, and waits until it is ready.
     pub(crate) async fn start(world: &World, environment: &[(&str, &str)]) -> Self {
+        let process = Self::spawn(world, environment);
+        eventually("the process is ready", async || {
+            let answer = world.http.get(format!("{}/readyz", world.url)).send().await;
+            answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+        process
+    }
+
+    /// The same without waiting.
+    pub(crate) fn spawn(world: &World, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_omni-relay"));
         command.arg("serve").env_clear().stdout(Stdio::null()).stderr(Stdio::piped());
         for (name, value) in world.environment() {
@@ -29,13 +40,7 @@ impl Process {
                 let _ = sender.send(line);
             }
         });
-        let process = Self { child, lines };
-        eventually("the process is ready", async || {
-            let answer = world.http.get(format!("{}/readyz", world.url)).send().await;
-            answer.is_ok_and(|answer| answer.status() == 200).then_some(())
-        })
-        .await;
-        process
+        Self { child, lines }
     }
 
     /// Waits until the process says that it stands at the point, kills it, and proves that it died of that.
