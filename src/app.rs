@@ -23,7 +23,7 @@ use crate::pipeline::{
     Canceller, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter,
     Worker, due,
 };
-use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
+use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
 use crate::store::connection::Redis;
 use crate::store::wake::Wake;
 use crate::store::{Policy, Store, health};
@@ -52,7 +52,7 @@ pub struct Parts {
 impl Parts {
     /// As `serve` runs.
     pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
-        let patience = (8, Duration::from_secs(1));
+        let patience = (8, hasten(Duration::from_secs(1)));
         Self { clock: Clock::system(), lifecycle, metrics, patience, tuning: Tuning::default() }
     }
 }
@@ -119,7 +119,7 @@ impl App {
 fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Intake) -> anyhow::Result<()> {
     let options = OmniOptions {
         base_url: config.omni.base_url.clone(),
-        timeout: OMNI_TIMEOUT,
+        timeout: hasten(OMNI_TIMEOUT),
         result_max_bytes: config.results.max,
     };
     let omni = Arc::new(Omni::new(options).context("failed to use omni.base_url")?);

@@ -9,6 +9,7 @@ use super::stage::Disposition;
 use crate::model::entry::About;
 use crate::model::{Conversation, EntryType, Finding, JobState, PromptId};
 use crate::omni::{JobStatus, OmniError};
+use crate::runtime::hasten;
 use crate::store::Store;
 use crate::store::record::Record;
 
@@ -109,9 +110,9 @@ pub(super) fn job_failed(status: &JobStatus) -> End {
 pub(super) fn after(error: &OmniError) -> Disposition {
     match error {
         OmniError::Throttled { retry_after } => {
-            Disposition::Wait { pause: retry_after.unwrap_or(PAUSE), cause: "rate limit" }
+            Disposition::Wait { pause: retry_after.unwrap_or(hasten(PAUSE)), cause: "rate limit" }
         }
-        OmniError::Unauthorized => Disposition::Wait { pause: PAUSE, cause: "no key" },
+        OmniError::Unauthorized => Disposition::Wait { pause: hasten(PAUSE), cause: "no key" },
         other => retry(other.to_string(), other.retry_after()),
     }
 }

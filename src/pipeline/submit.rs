@@ -17,7 +17,7 @@ use crate::model::event::Correlation;
 use crate::model::retry::doubling;
 use crate::model::{Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
 use crate::omni::{ApiKey, CreateJob, Created, Omni, OmniError, WebhookRequest};
-use crate::runtime::{Clock, failpoint};
+use crate::runtime::{Clock, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::record::Record;
 use crate::store::submit::{Job, Recorded, Send};
@@ -215,7 +215,7 @@ fn outcome_unknown(record: &Record) -> Disposition {
 
 /// What follows an error that left nothing behind at Omni.
 fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Disposition {
-    let wait = |(first, last): (Duration, Duration)| doubling(first, last, envelope.waits);
+    let wait = |(first, last): (Duration, Duration)| doubling(hasten(first), hasten(last), envelope.waits);
     match error {
         OmniError::Throttled { retry_after } => {
             Disposition::Wait { pause: retry_after.unwrap_or_else(|| wait(THROTTLED)), cause: "rate limit" }
@@ -223,7 +223,7 @@ fn after(record: &Record, envelope: &Envelope<Submit>, error: &OmniError) -> Dis
         OmniError::Conflict { .. } => Disposition::Wait { pause: wait(BUSY), cause: "busy conversation" },
         OmniError::Unauthorized => {
             error!("omni refuses the api key: prompts wait");
-            Disposition::Wait { pause: NO_KEY, cause: "no key" }
+            Disposition::Wait { pause: hasten(NO_KEY), cause: "no key" }
         }
         OmniError::Refused { status, detail } => {
             let code = detail.code.clone().unwrap_or_else(|| format!("omni_{}", status.as_u16()));

@@ -11,7 +11,7 @@ use super::pace::{Pace, millis};
 use crate::model::{Finding, Phase, PromptId, Verdict};
 use crate::omni::{ApiKey, Omni, OmniError};
 use crate::pipeline::{Directory, KeyRing};
-use crate::runtime::{Clock, Stop};
+use crate::runtime::{Clock, Stop, hasten};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -147,8 +147,9 @@ impl Reconciler {
             OmniError::Throttled { .. } | OmniError::Server { .. } => error.retry_after(),
             _ => None,
         };
-        let least =
-            least.or_else(|| matches!(error, OmniError::Throttled { .. } | OmniError::Unauthorized).then_some(PAUSE));
+        let least = least.or_else(|| {
+            matches!(error, OmniError::Throttled { .. } | OmniError::Unauthorized).then_some(hasten(PAUSE))
+        });
         self.again(record, pause.max(least.unwrap_or_default()), end, "later").await
     }
 

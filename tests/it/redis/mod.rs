@@ -20,6 +20,7 @@ mod server;
 mod shared;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use guard::Guard;
 pub(crate) use reach::run;
 pub(crate) use sentinel::Trio;
 pub(crate) use shared::TestRedis;

@@ -17,9 +17,10 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use look::eventually;
+pub(crate) use look::{event, eventually, is_terminal};
+use parts::free_port;
+pub(crate) use parts::sources;
 pub(crate) use parts::{MODEL, SECRET, Setting};
-use parts::{free_port, sources};
 pub(crate) use process::Process;
 
 /// Longest time anything in a story may take.
