@@ -13,11 +13,11 @@ use crate::redis::private::PrivateRedis;
 use crate::world::sources;
 
 /// How much faster the times pass that no configuration changes.
-const HASTE: &str = "50";
+const HASTE: &str = "80";
 /// How long a job may run; with the waits below, what a story takes at most.
-pub(super) const DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const DEADLINE: Duration = Duration::from_millis(1_500);
 /// How long a prompt may wait.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(4);
 pub(super) const KEYS: [&str; 2] = ["omni_osk_story-one", "omni_osk_story-two"];
 
 pub(super) struct Bed {

@@ -19,9 +19,10 @@ pub(super) struct Book {
     pub(super) replays: BTreeMap<String, u32>,
     /// Ids of letters that somebody asked to discard.
     pub(super) discards: BTreeSet<String>,
-    /// What forged webhooks were answered.
     pub(super) violations: Vec<String>,
     pub(super) faults: usize,
+    /// How many prompts ended in which way.
+    pub(super) ends: String,
 }
 
 /// A prompt as its caller knows it.
@@ -54,6 +55,7 @@ impl Book {
             discards: BTreeSet::new(),
             violations: Vec::new(),
             faults: 0,
+            ends: String::new(),
         }
     }
 

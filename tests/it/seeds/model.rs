@@ -204,6 +204,8 @@ impl<'a> Model<'a> {
             }
             ("omni.failed", "discarded") => self.book.discards.contains(id),
             ("omni.failed", "denied") => marker("denied"),
+            // Without its webhook nobody says that it was denied.
+            ("omni.failed", "job_failed") => marker("denied") && state == Some(JobState::Failed),
             ("omni.failed", "QUERY_EXECUTION_ERROR") => marker("failed"),
             ("omni.failed", code) => code == "omni_422" && marker("refused=422"),
             ("omni.cancelled", _) => prompt.cancelled || (marker("cancelled") && state == Some(JobState::Cancelled)),
@@ -316,7 +318,8 @@ fn was_late(record: &std::collections::HashMap<String, String>, prompt: &Prompt)
 /// Whether it is certain that the one was accepted before the other.
 fn comes_before(one: &Prompt, other: &Prompt) -> bool {
     match (one.entry, other.entry) {
-        (Some(one), Some(other)) => one < other,
+        // One that was pushed again may have been there before.
+        (Some(first), Some(second)) => !one.in_doubt && !other.in_doubt && first < second,
         (Some(_), None) => false,
         _ => one.told.is_some_and(|told| told < other.asked),
     }

@@ -35,9 +35,11 @@ impl Relay {
         }
     }
 
-    /// Starts it, and waits until it listens. Whether its Redis is there is another matter.
+    /// Starts it, and waits until it says that it listens: from then on it catches signals. Whether its Redis is there is
+    /// another matter.
     pub(super) async fn start(&mut self) -> Result<(), String> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("a log");
+        let before = self.log().len();
         let child = Command::new(env!("CARGO_BIN_EXE_omni-relay"))
             .arg("serve")
             .env_clear()
@@ -50,7 +52,7 @@ impl Relay {
         let guard = Guard::new(r#"kill -KILL "$1""#, [OsStr::new(&child.id().to_string())]);
         self.running = Some((child, guard));
         let give_up = Instant::now() + READY_WITHIN;
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        while !self.log()[before..].contains("\"listening\"") {
             let (child, _) = self.running.as_mut().expect("it was started");
             if let Some(status) = child.try_wait().expect("a child") {
                 return Err(format!("the relay on {} ended by itself: {status}", self.port));

@@ -50,14 +50,14 @@ async fn one(seed: u64) -> Report {
         Err(error) => vec![format!("the story itself failed: {error}")],
     };
     broken.splice(0..0, story.book().violations.clone());
-    let prompts = story.seen();
     let book = story.book();
     let line = format!(
-        "seed {seed}: {} operations, {} prompts, {} jobs, {} faults, {:.1} s: {}",
+        "seed {seed}: {} operations, {} prompts, {} jobs, {} faults, {}{:.1} s: {}",
         story.script.steps.len(),
-        prompts,
+        book.prompts.len(),
         story.bed.sim.jobs().len(),
         book.faults,
+        book.ends,
         started.elapsed().as_secs_f64(),
         if broken.is_empty() { "ok" } else { "FAILED" },
     );
@@ -103,12 +103,23 @@ async fn whole(story: &Arc<Story>) -> Vec<String> {
     }
     let seen = looker.snapshot().await.expect("redis answers");
     let messages = story.messages().await;
+    story.book().ends = ends(&seen);
     wrong.extend(Model::new(&story.book(), &seen, &story.bed.sim.jobs(), &messages).check());
     wrong.extend(story.logs_are_clean().await);
     if !wrong.is_empty() {
         story.keep(&seen);
     }
     wrong
+}
+
+/// How many ended in which way.
+fn ends(seen: &Snapshot) -> String {
+    let mut times = BTreeMap::<&str, usize>::new();
+    for record in seen.records.values() {
+        *times.entry(record["phase"].as_str()).or_default() += 1;
+        *times.entry("dead meanwhile").or_default() += usize::from(record.contains_key("at:dead"));
+    }
+    times.iter().map(|(phase, times)| format!("{times} {phase}, ")).collect()
 }
 
 /// Waits until nothing moves, or says what still does.
@@ -124,10 +135,6 @@ async fn quiet(looker: &mut Looker) -> Result<(), String> {
 }
 
 impl Story {
-    fn seen(&self) -> usize {
-        self.book().prompts.len()
-    }
-
     /// Callers that were told nothing ask once more, with the same idempotency key.
     async fn learn(&self) {
         let doubtful = |story: &Self| {
@@ -161,7 +168,7 @@ impl Story {
         for letter in &letters {
             // One that was made by nobody we know would be lost with its letter.
             let is_ours = letter["promptId"].is_string() || letter["stage"] == "intake";
-            let replay = !is_ours || round < 2 && rng.u8(0..3) > 0;
+            let replay = !is_ours || round == 0 && rng.bool();
             let outcome = self.judge(&letter["id"], replica, replay).await;
             let (reason, error) = (&letter["reason"], &letter["error"]);
             self.book().note(&format!("letter {reason} {error}, replay {replay}: {outcome}"));

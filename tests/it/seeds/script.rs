@@ -4,7 +4,7 @@ use fastrand::Rng;
 use omni_relay::simulator::FaultKind;
 
 /// Conversations' names; each tenant has all of them.
-const TALKS: usize = 6;
+const TALKS: usize = 8;
 /// Who asks: two tenants, and a program without one.
 pub(super) const TENANTS: [&str; 3] = ["acme", "umbra", ""];
 
@@ -146,7 +146,7 @@ impl Script {
             author.scene(&mut steps);
         }
         // Whatever else is drawn: every story has its Redis and a relay killed, and its Redis silent.
-        let frozen = if author.rng.u8(0..3) == 0 { 2_300 } else { author.rng.u64(80..700) };
+        let frozen = if author.rng.u8(0..4) == 0 { 2_300 } else { author.rng.u64(80..700) };
         let must = [
             Op::RedisKilled { down: author.rng.u64(20..500) },
             Op::RelayKilled { replica: author.replica(), down: author.rng.u64(0..400) },
@@ -197,7 +197,7 @@ impl Author {
     fn ask(&mut self) -> Ask {
         let number = self.asked;
         self.asked += 1;
-        let hot = self.rng.u8(0..3) == 0;
+        let hot = self.rng.u8(0..5) == 0;
         let talk = if hot { 0 } else { self.rng.usize(0..TALKS) };
         Ask {
             number,
@@ -232,7 +232,6 @@ impl Author {
             "slow=900ms",
             "held",
             "refused=422",
-            "refused=503",
             "lost=503",
             "lost=500",
             "dropped",
