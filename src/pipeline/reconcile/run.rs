@@ -44,7 +44,17 @@ pub(super) type Look = Result<&'static str, StoreError>;
 pub async fn run(reconciler: Reconciler, stop: Stop) -> Result<(), StoreError> {
     let mut looks = FuturesUnordered::new();
     while !stop.is_requested() {
-        let (taken, pause) = reconciler.take(HANDS - looks.len()).await;
+        let (taken, pause) = {
+            let take = reconciler.take(HANDS - looks.len());
+            tokio::pin!(take);
+            loop {
+                tokio::select! {
+                    taken = &mut take => break taken,
+                    // A look may hold what this waits for, such as the right to connect to Redis: both go on.
+                    Some(()) = looks.next(), if !looks.is_empty() => {}
+                }
+            }
+        };
         looks.extend(taken.into_iter().map(|id| reconciler.look(id)));
         let rest = tokio::time::sleep(pause);
         tokio::pin!(rest);

@@ -14,6 +14,7 @@ mod cluster;
 mod guard;
 pub(crate) mod private;
 mod process;
+mod proxy;
 mod reach;
 mod sentinel;
 mod server;
@@ -21,6 +22,7 @@ mod shared;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use guard::Guard;
+pub(crate) use proxy::Proxy;
 pub(crate) use reach::run;
 pub(crate) use sentinel::Trio;
 pub(crate) use shared::TestRedis;

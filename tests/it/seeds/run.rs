@@ -18,6 +18,8 @@ use crate::world::SECRET;
 
 /// Until nothing moves any more.
 const QUIET_WITHIN: Duration = Duration::from_secs(20);
+/// Until a copy of every webhook was answered.
+const RESENT_WITHIN: Duration = Duration::from_secs(5);
 /// Times that a person looks through the letters; the last ones are discarded.
 const ROUNDS: usize = 6;
 
@@ -91,10 +93,7 @@ async fn whole(story: &Arc<Story>) -> Vec<String> {
         }
     }
     // Late copies of everything, when all is over.
-    for job in story.bed.sim.jobs() {
-        story.bed.sim.resend(job.id);
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    story.resend_everything().await;
     let rest = quiet(&mut looker).await.err().map(|loose| format!("P1: after the last webhooks: {loose}"));
     let letters = story.letters(0).await.map_or(0, |letters| letters.len());
     let mut wrong: Vec<String> = rest.into_iter().collect();
@@ -174,6 +173,20 @@ impl Story {
             self.book().note(&format!("letter {reason} {error}, replay {replay}: {outcome}"));
         }
         !letters.is_empty()
+    }
+
+    async fn resend_everything(&self) {
+        let sim = &self.bed.sim;
+        let deliveries = || sim.jobs().iter().map(|job| job.deliveries).sum::<usize>();
+        let jobs: Vec<_> = sim.jobs().into_iter().filter(|job| job.state.is_final()).collect();
+        let wanted = deliveries() + jobs.len();
+        for job in jobs {
+            sim.resend(job.id);
+        }
+        let give_up = Instant::now() + RESENT_WITHIN;
+        while self.script.webhooks && deliveries() < wanted && Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// What Omni says about each complete job.
