@@ -16,8 +16,6 @@ use crate::world::sources;
 const HASTE: &str = "80";
 /// How long a job may run; with the waits below, what a story takes at most.
 pub(super) const DEADLINE: Duration = Duration::from_millis(1_500);
-/// How long a prompt may wait.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(4);
 pub(super) const KEYS: [&str; 2] = ["omni_osk_story-one", "omni_osk_story-two"];
 
 pub(super) struct Bed {
@@ -78,7 +76,7 @@ fn environment(script: &Script, redis: &str, namespace: &str, port: u16, omni: &
         .with("omni.requests_per_minute", "100000")
         .with("reconcile.after", "700ms")
         .with("jobs.deadline", format!("{}ms", DEADLINE.as_millis()))
-        .with("jobs.max_wait", format!("{}ms", MAX_WAIT.as_millis()))
+        .with("jobs.max_wait", format!("{}ms", script.max_wait.as_millis()))
         .with("pipeline.claim_after", "800ms")
         .with("runtime.workers", "1")
         .with("log.level", "info,omni_relay=debug");

@@ -1,11 +1,12 @@
 //! The model: what must be true of a story once it is over, whatever happened in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use omni_relay::simulator::{JobState, JobView};
 use serde_json::Value;
 
-use super::bed::{DEADLINE, MAX_WAIT};
+use super::bed::DEADLINE;
 use super::book::{Book, Prompt};
 use super::look::Snapshot;
 use super::play::number_of;
@@ -18,6 +19,7 @@ pub(super) struct Model<'a> {
     pub(super) jobs: &'a [JobView],
     /// What Omni answers for each complete job.
     pub(super) messages: &'a BTreeMap<String, String>,
+    max_wait: Duration,
     wrong: Vec<String>,
 }
 
@@ -34,8 +36,9 @@ impl<'a> Model<'a> {
         seen: &'a Snapshot,
         jobs: &'a [JobView],
         messages: &'a BTreeMap<String, String>,
+        max_wait: Duration,
     ) -> Self {
-        Self { book, seen, jobs, messages, wrong: Vec::new() }
+        Self { book, seen, jobs, messages, max_wait, wrong: Vec::new() }
     }
 
     /// Every promise that was broken.
@@ -209,7 +212,7 @@ impl<'a> Model<'a> {
             ("omni.failed", "QUERY_EXECUTION_ERROR") => marker("failed"),
             ("omni.failed", code) => code == "omni_422" && marker("refused=422"),
             ("omni.cancelled", _) => prompt.cancelled || (marker("cancelled") && state == Some(JobState::Cancelled)),
-            ("omni.expired", _) => was_late(record, prompt),
+            ("omni.expired", _) => was_late(record, prompt, self.max_wait),
             _ => false,
         };
         if !right {
@@ -304,14 +307,14 @@ impl<'a> Model<'a> {
 }
 
 /// Whether the prompt's time may have been over when it expired.
-fn was_late(record: &std::collections::HashMap<String, String>, prompt: &Prompt) -> bool {
+fn was_late(record: &HashMap<String, String>, prompt: &Prompt, max_wait: Duration) -> bool {
     let at = |name: &str| record.get(name).and_then(|text| text.parse::<u64>().ok());
     let Some(ended) = at("at:expired") else { return false };
     let since = |start: Option<u64>, longest: u64| start.is_some_and(|start| ended.saturating_sub(start) >= longest);
-    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let started = at("at:accepted").max(at("replayedAt"));
     since(at("at:submitted"), millis(DEADLINE))
-        || since(started, millis(MAX_WAIT))
+        || since(started, millis(max_wait))
         || prompt.ask.deadline.is_some_and(|seconds| since(started, seconds * 1000))
 }
 

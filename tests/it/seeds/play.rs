@@ -100,6 +100,11 @@ impl Story {
     async fn outage(&self, op: &Op) -> String {
         let pause = |ms: u64| tokio::time::sleep(Duration::from_millis(ms));
         match op {
+            Op::GroupLost { stream } => {
+                let mut command = redis::cmd("XGROUP");
+                command.arg("DESTROY").arg(self.bed.key(stream)).arg("relay");
+                return self.command::<u8>(&command).await.map_or_else(|error| error, |gone| gone.to_string());
+            }
             Op::RedisKilled { down } => {
                 let mut redis = self.bed.redis.lock().await;
                 self.book().note("redis is killed");
@@ -195,17 +200,21 @@ impl Story {
 
     /// Adds to the intake stream.
     async fn add(&self, data: &str) -> Result<(u64, u64), String> {
-        let add = async {
-            let client = redis::Client::open(self.bed.redis_url.as_str())?;
-            let mut connection = client.get_multiplexed_async_connection().await?;
-            let mut command = redis::cmd("XADD");
-            command.arg(self.bed.key("intake")).arg("*").arg("data").arg(data);
-            command.query_async::<String>(&mut connection).await
-        };
-        let id = tokio::time::timeout(PATIENCE, add).await.map_err(|late| late.to_string())?;
-        let id = id.map_err(|error| error.to_string())?;
+        let mut command = redis::cmd("XADD");
+        command.arg(self.bed.key("intake")).arg("*").arg("data").arg(data);
+        let id: String = self.command(&command).await?;
         let (ms, sequence) = id.split_once('-').expect("an entry's id");
         Ok((ms.parse().expect("a number"), sequence.parse().expect("a number")))
+    }
+
+    async fn command<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, String> {
+        let run = async {
+            let client = redis::Client::open(self.bed.redis_url.as_str())?;
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            command.query_async::<T>(&mut connection).await
+        };
+        let answer = tokio::time::timeout(PATIENCE, run).await.map_err(|late| late.to_string())?;
+        answer.map_err(|error| error.to_string())
     }
 
     async fn push_broken(&self, number: usize, readable: bool) -> String {

@@ -103,7 +103,7 @@ async fn whole(story: &Arc<Story>) -> Vec<String> {
     let seen = looker.snapshot().await.expect("redis answers");
     let messages = story.messages().await;
     story.book().ends = ends(&seen);
-    wrong.extend(Model::new(&story.book(), &seen, &story.bed.sim.jobs(), &messages).check());
+    wrong.extend(Model::new(&story.book(), &seen, &story.bed.sim.jobs(), &messages, story.script.max_wait).check());
     wrong.extend(story.logs_are_clean().await);
     if !wrong.is_empty() {
         story.keep(&seen);

@@ -1,5 +1,7 @@
 //! What happens in a story, all of it drawn from one number.
 
+use std::time::Duration;
+
 use fastrand::Rng;
 use omni_relay::simulator::FaultKind;
 
@@ -15,6 +17,8 @@ pub(super) struct Script {
     pub(super) webhooks: bool,
     pub(super) replicas: usize,
     pub(super) keys: usize,
+    /// How long a prompt may wait in line: mostly longer than a story, so that one that is forgotten there is seen.
+    pub(super) max_wait: Duration,
     pub(super) steps: Vec<Step>,
 }
 
@@ -96,6 +100,10 @@ pub(super) enum Op {
         kind: FaultKind,
         times: u32,
     },
+    /// A consumer group is gone, as after a failover.
+    GroupLost {
+        stream: &'static str,
+    },
     RedisKilled {
         down: u64,
     },
@@ -118,6 +126,7 @@ impl Op {
         matches!(
             self,
             Self::Omni { .. }
+                | Self::GroupLost { .. }
                 | Self::RedisKilled { .. }
                 | Self::RedisFrozen { .. }
                 | Self::RelayKilled { .. }
@@ -139,6 +148,7 @@ impl Script {
         let webhooks = rng.u8(0..5) > 0;
         let replicas = 1 + usize::from(rng.u8(0..5) > 0);
         let keys = rng.usize(1..=2);
+        let max_wait = Duration::from_secs(if rng.u8(0..6) == 0 { 3 } else { 40 });
         let count = rng.usize(210..=250);
         let mut author = Author { rng, replicas, asked: 0 };
         let mut steps = Vec::new();
@@ -156,7 +166,7 @@ impl Script {
             let at = author.rng.usize(steps.len() / 6..steps.len());
             steps.insert(at, Step { after: author.rng.u64(0..20), op });
         }
-        Self { seed, webhooks, replicas, keys, steps }
+        Self { seed, webhooks, replicas, keys, max_wait, steps }
     }
 }
 
@@ -262,7 +272,8 @@ impl Author {
             67..70 => Op::Broken { number: self.rng.usize(1_000..9_999), readable: self.rng.bool() },
             70..74 => Op::Elsewhere { number: self.rng.usize(1_000..9_999), replica },
             74..81 => Op::Judge { replica, replay: self.rng.u8(0..3) > 0 },
-            81..95 => self.omni_fault(),
+            81..94 => self.omni_fault(),
+            94..95 => Op::GroupLost { stream: ["intake", "prompts", "inbox"][self.rng.usize(0..3)] },
             95..96 => Op::RedisKilled { down: self.rng.u64(20..500) },
             96..97 => Op::RedisFrozen { silent: self.rng.u64(50..500) },
             97..99 => Op::RelayKilled { replica, down: self.rng.u64(0..400) },
