@@ -11,7 +11,7 @@ use super::pace::{Pace, millis};
 use crate::model::{Finding, Phase, PromptId, Verdict};
 use crate::omni::{ApiKey, Omni, OmniError};
 use crate::pipeline::{Directory, KeyRing};
-use crate::runtime::{Clock, Stop, hasten};
+use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -169,6 +169,7 @@ impl Reconciler {
         let finding = Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict };
         match self.store.conclude(record, finding, now, now + millis(self.lost_after())).await? {
             Concluded::Yes => {
+                failpoint::hit("reconcile.concluded").await;
                 info!(prompt.id = %record.id, phase = %record.phase, outcome, "reconciled");
                 Ok(outcome)
             }
