@@ -120,8 +120,10 @@ enum Act {
 }
 
 /// Where it dies, the settings, what is done, how the prompt ends once the relay is there again.
+type Death = (&'static str, &'static [(&'static str, &'static str)], Act, &'static str);
+
 #[rustfmt::skip]
-const DEATHS: &[(&str, &[(&str, &str)], Act, &str)] = &[
+const DEATHS: &[Death] = &[
     ("intake.accept",       &[],                           Act::Push,    "omni.answer"),
     ("due.promoted",        &[],                           Act::Ask,     "omni.answer"),
     ("receive.stored",      &[],                           Act::Ask,     "omni.answer"),
@@ -189,6 +191,7 @@ fn prepare(world: &World, point: &str, act: Act) {
 }
 
 /// Does it. Whoever is not answered, because the relay dies, does not wait for it.
+#[expect(clippy::disallowed_methods, reason = "a request that is not answered is left to itself")]
 async fn perform(world: &World, act: Act) {
     if matches!(act, Act::Push) {
         world.push(&pushed().to_string()).await;

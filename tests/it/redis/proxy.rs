@@ -12,6 +12,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// To the server at `redis://host:port/`.
+    #[expect(clippy::disallowed_methods, reason = "it leads on for as long as the test runs")]
     pub(crate) async fn start(url: &str) -> Self {
         let target = url.trim_start_matches("redis://").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -118,7 +118,7 @@ fn ends(seen: &Snapshot) -> String {
         *times.entry(record["phase"].as_str()).or_default() += 1;
         *times.entry("dead meanwhile").or_default() += usize::from(record.contains_key("at:dead"));
     }
-    times.iter().map(|(phase, times)| format!("{times} {phase}, ")).collect()
+    times.iter().fold(String::new(), |line, (phase, times)| format!("{line}{times} {phase}, "))
 }
 
 /// Waits until nothing moves, or says what still does.
