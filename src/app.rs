@@ -24,7 +24,7 @@ use crate::pipeline::{
     Worker, due,
 };
 use crate::runtime::readiness::Handle;
-use crate::runtime::{Clock, Lifecycle, Metrics, Readiness};
+use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
 use crate::store::backlog::Limit;
 use crate::store::budget::Quota;
 use crate::store::connection::Redis;
@@ -57,8 +57,8 @@ pub struct Parts {
 impl Parts {
     /// As `serve` runs.
     pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
-        let patience = (8, Duration::from_secs(1));
-        let (tuning, budget_window) = (Tuning::default(), Duration::from_secs(61));
+        let patience = (8, hasten(Duration::from_secs(1)));
+        let (tuning, budget_window) = (Tuning::default(), hasten(Duration::from_secs(61)));
         Self { clock: Clock::system(), lifecycle, metrics, patience, tuning, budget_window }
     }
 }
@@ -134,7 +134,7 @@ fn stages(
 ) -> anyhow::Result<()> {
     let options = OmniOptions {
         base_url: config.omni.base_url.clone(),
-        timeout: OMNI_TIMEOUT,
+        timeout: hasten(OMNI_TIMEOUT),
         result_max_bytes: config.results.max,
     };
     let omni = Arc::new(Omni::new(options).context("failed to use omni.base_url")?);

@@ -9,7 +9,7 @@ use tracing::info;
 use crate::model::letter::Letter;
 use crate::model::work::VERSION;
 use crate::model::{Conversation, Envelope, Event, Finding, PromptId, Verdict};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, failpoint};
 use crate::store::dead::{Back, Decided, Decision, Tried};
 use crate::store::delivery::Stream;
 use crate::store::letters::WholeLetter;
@@ -40,6 +40,7 @@ impl DeadLetters {
             };
             let back = back(&letter, record.is_some());
             if let Tried::Done(decided) = self.store.replay(&letter, record.as_ref(), back, self.decision(who)).await? {
+                failpoint::hit("dead.replayed").await;
                 note("replay", id, who, decided);
                 return Ok(decided);
             }
@@ -52,6 +53,7 @@ impl DeadLetters {
         let shown = &letter.letter;
         let finding = prompt_id(shown).zip(shown.conversation.clone()).map(discarded);
         let decided = self.store.discard(&letter, finding, self.decision(who)).await?;
+        failpoint::hit("dead.discarded").await;
         note("discard", id, who, decided);
         Ok(decided)
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{JobState, Phase};
+use crate::runtime::hasten;
 
 /// What to do about a final state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) const RECORDING: Duration = Duration::from_secs(5);
 
 /// Decides. `sending_for` is how long the prompt has been in `sending`.
 pub(super) fn decide(phase: Phase, state: &JobState, sending_for: Duration) -> Step {
-    if phase == Phase::Sending && sending_for < RECORDING {
+    if phase == Phase::Sending && sending_for < hasten(RECORDING) {
         return Step::Hold;
     }
     match state {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::{Clock, Stop, chain};
+use crate::runtime::{Clock, Stop, chain, failpoint};
 use crate::store::{Store, StoreError};
 
 /// Longest pause between two looks: something may be deferred to an earlier time meanwhile.
@@ -15,7 +15,11 @@ const BATCH: usize = 100;
 pub async fn run(store: Store, clock: Clock, stop: Stop) -> Result<(), StoreError> {
     while !stop.is_requested() {
         let now = clock.now_ms();
-        let pause = match store.promote(now, BATCH).await {
+        let promoted = store.promote(now, BATCH).await;
+        if promoted.as_ref().is_ok_and(|promoted| promoted.count > 0) {
+            failpoint::hit("due.promoted").await;
+        }
+        let pause = match promoted {
             Ok(promoted) if promoted.count == BATCH => Duration::ZERO,
             Ok(promoted) => {
                 promoted.next.map_or(LOOK, |next| Duration::from_millis(next.saturating_sub(now).max(1)).min(LOOK))

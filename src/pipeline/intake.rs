@@ -13,7 +13,7 @@ use crate::model::entry::{About, Entry, EntryType};
 use crate::model::prompt::{Body, Defaults, Invalid};
 use crate::model::work::Envelope;
 use crate::model::{Conversation, Finding, Phase, PromptId, Tenant, Verdict};
-use crate::runtime::{Clock, TraceContext};
+use crate::runtime::{Clock, TraceContext, failpoint};
 use crate::store::accept::Accepted;
 use crate::store::backlog::Share;
 use crate::store::delivery::{Delivery, Stream};
@@ -215,7 +215,10 @@ impl IntakeStage {
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .and_then(TraceContext::parse)
             .unwrap_or_else(TraceContext::generate);
-        self.intake.accept(&Tenant::new(body.tenant.as_deref()), &body, &trace, Some(delivery)).await.map(|_| ())
+        failpoint::hit("intake.accept").await;
+        let accepted = self.intake.accept(&Tenant::new(body.tenant.as_deref()), &body, &trace, Some(delivery)).await;
+        failpoint::hit("intake.accepted").await;
+        accepted.map(|_| ())
     }
 
     /// What the readers of a refused entry are owed, where it can be told who they are.

@@ -5,7 +5,7 @@ use tracing::info;
 use crate::model::Webhook;
 use crate::model::event::Correlation;
 use crate::omni::Verified;
-use crate::runtime::Clock;
+use crate::runtime::{Clock, failpoint};
 use crate::store::inbox::Received;
 use crate::store::{Store, StoreError};
 
@@ -55,6 +55,7 @@ impl Receiver {
             Received::Stored => Outcome::Stored,
             Received::Duplicate => Outcome::Duplicate,
         };
+        failpoint::hit("receive.stored").await;
         info!(job.id = %job_id, state = %state, outcome = outcome.as_str(), "webhook");
         Ok(outcome)
     }

@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::stage::{Disposition, Stage};
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::{Attempt, Envelope, Finding, Verdict};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, failpoint};
 use crate::store::delivery::{Delivery, Settled};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -63,7 +63,11 @@ impl Settler {
         decision: &Disposition,
     ) -> Result<Settled, StoreError> {
         match decision {
-            Disposition::Settle(ending) => self.store.settle(delivery, ending, self.clock.now_ms()).await,
+            Disposition::Settle(ending) => {
+                let settled = self.store.settle(delivery, ending, self.clock.now_ms()).await;
+                failpoint::hit("process.settled").await;
+                settled
+            }
             Disposition::Tell(entry, published) => self.store.tell(delivery, entry, published).await,
             Disposition::Refuse(finding) => self.store.refuse(delivery, finding.clone(), self.clock.now_ms()).await,
             Disposition::Bury { reason, error, finding } => {
@@ -158,6 +162,7 @@ impl Settler {
             verdict: Verdict::Delayed { reason: reason.as_str().to_owned() },
         });
         let settled = self.store.bury(delivery, &letter, record.as_ref(), finding.or(delayed).as_ref()).await?;
+        failpoint::hit("dead.buried").await;
         // What was wrong with a pushed prompt names its fields, which are the caller's words.
         let error = if reason == Reason::InvalidPrompt { "see the letter" } else { error };
         warn!(letter = letter.id, reason = reason.as_str(), error, attempts = letter.history.len(), "dead letter");

@@ -17,7 +17,7 @@ use crate::model::event::Correlation;
 use crate::model::retry::doubling;
 use crate::model::{Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
 use crate::omni::{CreateJob, Created, Omni, OmniError, WebhookRequest};
-use crate::runtime::{Clock, failpoint};
+use crate::runtime::{Clock, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::record::Record;
 use crate::store::submit::{Job, Recorded, Send};
@@ -232,7 +232,8 @@ fn after(record: &Record, envelope: &Envelope<Submit>, halt: Halt) -> Result<Dis
     };
     Ok(match &error {
         OmniError::Conflict { .. } => {
-            Disposition::Wait { pause: doubling(BUSY.0, BUSY.1, envelope.waits), cause: "busy conversation" }
+            let pause = doubling(hasten(BUSY.0), hasten(BUSY.1), envelope.waits);
+            Disposition::Wait { pause, cause: "busy conversation" }
         }
         OmniError::Refused { status, detail } => {
             let code = detail.code.clone().unwrap_or_else(|| format!("omni_{}", status.as_u16()));

@@ -3,6 +3,7 @@
 mod chain;
 mod clock;
 pub mod failpoint;
+mod haste;
 mod lifecycle;
 pub mod logs;
 pub mod metrics;
@@ -11,6 +12,7 @@ mod trace_context;
 
 pub use chain::chain;
 pub use clock::Clock;
+pub use haste::hasten;
 pub use lifecycle::{Lifecycle, Outcome, Stop};
 pub use metrics::Metrics;
 pub use readiness::Readiness;

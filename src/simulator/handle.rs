@@ -70,6 +70,14 @@ impl Simulator {
         self.core.change(|world| world.faults.push(fault));
     }
 
+    /// Forgets every fault that was not used up, and behaviours that wait for a job.
+    pub fn heal(&self) {
+        self.core.change(|world| {
+            world.faults.clear();
+            world.next.clear();
+        });
+    }
+
     pub fn add_user(&self, user: User) {
         self.core.change(|world| world.users.push(user));
     }

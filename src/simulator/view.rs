@@ -1,5 +1,6 @@
 //! What tests and the demo see of a simulator.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -19,6 +20,9 @@ pub struct JobView {
     pub order: usize,
     /// Somebody asked to cancel it; whether it is, `state` says.
     pub cancel_asked: bool,
+    pub created: Timestamp,
+    /// None: it still runs.
+    pub finished: Option<Timestamp>,
     /// Webhooks sent with a true signature, every try counted, progress left out.
     pub deliveries: usize,
     /// What the last of them got; none: nothing was sent, or there was no answer.
@@ -38,6 +42,8 @@ impl JobView {
             webhook_metadata: job.webhook.as_ref().and_then(|target| target.metadata.clone()),
             order,
             cancel_asked: job.cancel_asked,
+            created: job.created,
+            finished: job.finished,
             deliveries: job.deliveries.len(),
             last_delivery: job.deliveries.last().copied().flatten(),
             forgery: job.forgeries.last().copied().flatten(),

@@ -7,7 +7,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use omni_relay::simulator::Behaviour;
+use omni_relay::simulator::{Behaviour, CancelRace, Fault, FaultKind, User};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -136,6 +136,146 @@ async fn holders(world: &World, stream: &str) -> usize {
     let reply: redis::streams::StreamInfoConsumersReply =
         world.redis(redis::cmd("XINFO").arg("CONSUMERS").arg(key).arg("relay")).await;
     reply.consumers.iter().filter(|consumer| consumer.pending > 0).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_a_pushed_prompt_was_accepted_it_is_asked_once() {
+    let mut world = World::with(Setting::config(|sources| sources.with("reconcile.after", "500ms"))).await;
+    world.sim.next_job(Behaviour::new().held());
+    let _ = world.stop().await;
+    let process = Process::start(&world, &[("OMNI_RELAY_FAILPOINT", "intake.accepted"), HASTE]).await;
+    // The pushed one waits in line: nothing else is at work on it when the relay dies.
+    let first = world.ask_in("thread", "revenue by region").await;
+    world.eventually_in(&first, "submitted").await;
+    world.push(&pushed().to_string()).await;
+    process.dies_at("intake.accepted");
+
+    let _again = Process::start(&world, &[HASTE]).await;
+    world.sim.release(world.sim.jobs()[0].id);
+    eventually("both are answered", async || (count(&world, "omni.answer").await == 2).then_some(())).await;
+    assert_eq!(world.sim.jobs().len(), 2, "asked, and paid, twice");
+}
+
+/// What somebody does with a world whose relay dies of it.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Ask,
+    Push,
+    Cancel,
+    Replay,
+    Discard,
+}
+
+/// Where it dies, the settings, what is done, how the prompt ends once the relay is there again.
+type Death = (&'static str, &'static [(&'static str, &'static str)], Act, &'static str);
+
+#[rustfmt::skip]
+const DEATHS: &[Death] = &[
+    ("intake.accept",       &[],                           Act::Push,    "omni.answer"),
+    ("due.promoted",        &[],                           Act::Ask,     "omni.answer"),
+    ("receive.stored",      &[],                           Act::Ask,     "omni.answer"),
+    ("process.settled",     &[],                           Act::Ask,     "omni.answer"),
+    ("reconcile.found",     &[("webhook.public_url", "")], Act::Ask,     "omni.answer"),
+    ("reconcile.concluded", &[("webhook.public_url", "")], Act::Ask,     "omni.answer"),
+    ("reconcile.cancelled", &[],                           Act::Cancel,  "omni.cancelled"),
+    ("dead.replayed",       &[],                           Act::Replay,  "omni.answer"),
+    ("dead.discarded",      &[],                           Act::Discard, "omni.failed"),
+    ("dead.buried",         &[],                           Act::Replay,  "omni.answer"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_anywhere_a_prompt_is_asked_once_and_ends_once() {
+    for (point, settings, act, end) in DEATHS {
+        let setting = Setting::config(|sources| {
+            // It dies where it stands, and webhooks may find nobody.
+            let sources = sources.with("reconcile.after", "500ms");
+            settings.iter().fold(sources, |sources, (name, value)| sources.with(name, *value))
+        });
+        let mut world = World::with(setting).await;
+        let _ = world.stop().await;
+        prepare(&world, point, *act);
+        let dying = [("OMNI_RELAY_FAILPOINT", *point), HASTE];
+        let process = Process::start(&world, &dying).await;
+        perform(&world, *act).await;
+        process.dies_at(point);
+
+        let _again = Process::start(&world, &[HASTE]).await;
+        if *point == "dead.buried" {
+            eventually("readers are told of the death", async || has(&world, "omni.delayed").await.then_some(())).await;
+            let letters = world.letters().await;
+            assert_eq!(world.replay(&letters[0]).await.0, 202);
+        }
+        eventually(&format!("after {point} it ends"), async || has(&world, end).await.then_some(())).await;
+        for stream in ["intake", "prompts", "inbox"] {
+            settles_its_delivery(&world, stream).await;
+        }
+        let entries = world.entries("thread").await;
+        let types: Vec<&str> = entries.iter().filter_map(|entry| entry["type"].as_str()).collect();
+        let ends = types.iter().filter(|kind| **kind == *end).count();
+        assert!(ends == 1 && types.last() == Some(end), "{point}: {types:?}");
+        assert_eq!(world.answers().await.iter().filter(|entry| entry["type"] == *end).count(), 1, "{point}");
+        assert_eq!(world.sim.jobs().len(), 1, "{point}: asked, and paid, twice");
+        assert!(world.letters().await.is_empty(), "{point}");
+    }
+}
+
+/// The times that no configuration changes, shorter.
+const HASTE: (&str, &str) = ("OMNI_RELAY_HASTE", "80");
+
+fn prepare(world: &World, point: &str, act: Act) {
+    match act {
+        // Its result has to be asked for twice.
+        Act::Ask if point == "due.promoted" => {
+            world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(500, None)));
+        }
+        Act::Cancel => world.sim.set_default(Behaviour::new().held().cancel(CancelRace::AtOnce)),
+        // As often as it is tried.
+        Act::Replay | Act::Discard => {
+            world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(500, None)).times(4));
+        }
+        Act::Ask | Act::Push => {}
+    }
+}
+
+/// Does it. Whoever is not answered, because the relay dies, does not wait for it.
+#[expect(clippy::disallowed_methods, reason = "a request that is not answered is left to itself")]
+async fn perform(world: &World, act: Act) {
+    if matches!(act, Act::Push) {
+        world.push(&pushed().to_string()).await;
+        return;
+    }
+    let asked = world.ask_in("thread", "revenue by region").await;
+    let url = |path: String| format!("{}/v1/{path}", world.url);
+    let request = match act {
+        Act::Cancel => {
+            world.eventually_in(&asked, "submitted").await;
+            world.http.post(url(format!("prompts/{}/cancel", asked.id)))
+        }
+        Act::Replay | Act::Discard => {
+            eventually("it is dead", async || world.letters().await.pop()).await;
+            let letter = url(format!("dead-letters/{}", asked.id));
+            if matches!(act, Act::Replay) {
+                world.http.post(format!("{letter}/replay"))
+            } else {
+                world.http.delete(letter)
+            }
+        }
+        Act::Ask | Act::Push => return,
+    };
+    tokio::spawn(request.send());
+}
+
+fn pushed() -> Value {
+    let user = User::new("dana", "Dana").id.to_string();
+    json!({"prompt": "revenue by region", "conversation": "thread", "userId": user})
+}
+
+async fn has(world: &World, kind: &str) -> bool {
+    count(world, kind).await > 0
+}
+
+async fn count(world: &World, kind: &str) -> usize {
+    world.entries("thread").await.iter().filter(|entry| entry["type"] == kind).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,8 @@ mod openapi;
 mod recorded;
 mod redis;
 mod secrets;
+#[cfg(feature = "failpoints")]
+mod seeds;
 mod simulator;
 mod soak;
 mod store;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Phase;
+use crate::runtime::hasten;
 use crate::store::record::Record;
 
 /// Times that no configuration changes.
@@ -25,11 +26,11 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            poll: (Duration::from_secs(10), Duration::from_secs(5)),
-            lookups: (Duration::from_secs(20), Duration::from_secs(75)),
-            slowest: Duration::from_mins(5),
-            insist: Duration::from_mins(2),
-            lease: Duration::from_mins(2),
+            poll: (hasten(Duration::from_secs(10)), hasten(Duration::from_secs(5))),
+            lookups: (hasten(Duration::from_secs(20)), hasten(Duration::from_secs(75))),
+            slowest: hasten(Duration::from_mins(5)),
+            insist: hasten(Duration::from_mins(2)),
+            lease: hasten(Duration::from_mins(2)),
             idle: Duration::from_millis(250),
         }
     }

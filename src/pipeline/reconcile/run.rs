@@ -13,7 +13,7 @@ use crate::model::{Finding, JobState, Phase, PromptId, Verdict};
 use crate::omni::{Omni, OmniError};
 use crate::pipeline::Directory;
 use crate::pipeline::keyring::{Halt, KeyRing};
-use crate::runtime::{Clock, Stop};
+use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -46,7 +46,17 @@ pub(super) type Look = Result<&'static str, StoreError>;
 pub async fn run(reconciler: Reconciler, stop: Stop) -> Result<(), StoreError> {
     let mut looks = FuturesUnordered::new();
     while !stop.is_requested() {
-        let (taken, pause) = reconciler.take(HANDS - looks.len()).await;
+        let (taken, pause) = {
+            let take = reconciler.take(HANDS - looks.len());
+            tokio::pin!(take);
+            loop {
+                tokio::select! {
+                    taken = &mut take => break taken,
+                    // A look may hold what this waits for, such as the right to connect to Redis: both go on.
+                    Some(()) = looks.next(), if !looks.is_empty() => {}
+                }
+            }
+        };
         looks.extend(taken.into_iter().map(|id| reconciler.look(id)));
         let rest = tokio::time::sleep(pause);
         tokio::pin!(rest);
@@ -152,7 +162,7 @@ impl Reconciler {
             // Not asked at all: as soon as it may be.
             Halt::Wait { pause, cause } => {
                 debug!(prompt.id = %record.id, cause, ?pause, "waiting");
-                self.again(record, pause + SPREAD.mul_f64(fastrand::f64()), end, "budget").await
+                self.again(record, pause + hasten(SPREAD).mul_f64(fastrand::f64()), end, "budget").await
             }
             // Its key is closed by now.
             Halt::Omni(OmniError::Throttled { .. } | OmniError::Unauthorized) => {
@@ -173,6 +183,7 @@ impl Reconciler {
         let finding = Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict };
         match self.store.conclude(record, finding, now, now + millis(self.lost_after())).await? {
             Concluded::Yes => {
+                failpoint::hit("reconcile.concluded").await;
                 info!(prompt.id = %record.id, phase = %record.phase, outcome, "reconciled");
                 Ok(outcome)
             }

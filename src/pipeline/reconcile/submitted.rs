@@ -10,6 +10,7 @@ use super::run::{Look, Reconciler};
 use crate::model::{JobState, Verdict};
 use crate::omni::OmniError;
 use crate::pipeline::keyring::Halt;
+use crate::runtime::failpoint;
 use crate::store::record::Record;
 
 /// Looks in a row at which Omni does not know a job, before it is taken for gone.
@@ -48,7 +49,9 @@ impl Reconciler {
     /// Somebody asked to cancel it: Omni is asked at every look, which also answers the state, until it is final.
     async fn cancel(&self, record: &Record, job_id: Uuid, end: Option<u64>) -> Look {
         let pause = self.pace.tuning.poll.1;
-        match self.ask_to_cancel(record, job_id).await {
+        let answer = self.ask_to_cancel(record, job_id).await;
+        failpoint::hit("reconcile.cancelled").await;
+        match answer {
             Ok(state) if state.is_final() => self.found(record, job_id, state).await,
             Ok(_) => self.again(record, pause, end, "cancelling").await,
             // Too late to cancel, or not known any more: the status tells.
@@ -90,6 +93,7 @@ impl Reconciler {
     }
 
     async fn found(&self, record: &Record, job_id: Uuid, state: JobState) -> Look {
+        failpoint::hit("reconcile.found").await;
         self.conclude(record, Verdict::Found { job_id, state }, "found").await
     }
 

@@ -5,10 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 /// A shell that runs `script` when this process has ended, however it ended. Dropping it calls it off.
-pub(super) struct Guard(Child);
+pub(crate) struct Guard(Child);
 
 impl Guard {
-    pub(super) fn new<const N: usize>(script: &str, arguments: [&OsStr; N]) -> Self {
+    pub(crate) fn new<const N: usize>(script: &str, arguments: [&OsStr; N]) -> Self {
         let child = Command::new("sh")
             .args(["-c", &format!("read -r _; {script}"), "guard"])
             .args(arguments)

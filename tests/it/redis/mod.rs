@@ -15,6 +15,7 @@ mod cluster;
 mod guard;
 pub(crate) mod private;
 mod process;
+mod proxy;
 mod reach;
 mod sentinel;
 mod server;
@@ -22,6 +23,8 @@ mod shared;
 mod tls;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use guard::Guard;
+pub(crate) use proxy::Proxy;
 pub(crate) use reach::run;
 pub(crate) use sentinel::Trio;
 pub(crate) use shared::TestRedis;

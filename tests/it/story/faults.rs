@@ -1,10 +1,11 @@
 //! Omni and Redis have bad days.
 
+use omni_relay::pipeline::reconcile::Tuning;
 use omni_relay::simulator::{Behaviour, Fault, FaultKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::redis::TestRedis;
+use crate::redis::{Proxy, TestRedis};
 use crate::world::{Setting, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,4 +207,44 @@ async fn a_stop_lets_work_finish_and_a_start_goes_on() {
 
 fn held_job(world: &World) -> uuid::Uuid {
     world.sim.jobs().last().expect("a job").id
+}
+
+/// A look that is reconnecting keeps everybody else from it: the loop that waits for Redis itself must let it go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_connects_to_redis_is_not_left_alone_with_it() {
+    let redis = TestRedis::start().await;
+    let way = Proxy::start(redis.url()).await;
+    let often = Duration::from_millis(4);
+    let lease = Duration::from_millis(500);
+    let tuning = Tuning { poll: (often, often), idle: Duration::from_millis(1), lease, ..Tuning::default() };
+    let polled = Setting::config(|sources| sources.with("webhook.public_url", ""));
+    let world = World::with(Setting { redis: Some(way.url()), tuning, ..polled }).await;
+    world.sim.set_default(Behaviour::new().held());
+    let mut asked = Vec::new();
+    for _ in 0..12 {
+        asked.push(world.ask("revenue by region").await);
+    }
+    for one in &asked {
+        world.eventually_in(one, "submitted").await;
+    }
+    for _ in 0..4 {
+        let looks = world.sim.requests().len();
+        world.sim.until(|sim| (sim.requests().len() > looks + 12).then_some(())).await;
+        way.cut();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        way.mend();
+        eventually("redis is reached again", async || {
+            let look = world.get("/readyz");
+            let answer = tokio::time::timeout(Duration::from_secs(1), look).await;
+            answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+        let path = format!("/v1/prompts/{}", asked[0].id);
+        let seen = tokio::time::timeout(Duration::from_secs(5), world.get(&path)).await;
+        assert_eq!(seen.expect("nobody reaches redis any more").status(), 200);
+    }
+    world.sim.jobs().iter().for_each(|job| world.sim.release(job.id));
+    for one in &asked {
+        world.eventually_answered(one).await;
+    }
 }

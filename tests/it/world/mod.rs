@@ -17,9 +17,8 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use look::{eventually, is_terminal, within};
-use parts::sources;
-pub(crate) use parts::{MODEL, SECRET, Setting, free_port};
+pub(crate) use look::{event, eventually, is_terminal, within};
+pub(crate) use parts::{MODEL, SECRET, Setting, free_port, sources};
 pub(crate) use process::Process;
 
 /// Longest time anything in a story may take.
