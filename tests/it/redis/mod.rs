@@ -21,6 +21,7 @@ mod server;
 mod shared;
 
 pub(crate) use cluster::Cluster;
+#[cfg(feature = "failpoints")]
 pub(crate) use guard::Guard;
 pub(crate) use proxy::Proxy;
 pub(crate) use reach::run;

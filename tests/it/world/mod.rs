@@ -17,7 +17,9 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use look::{event, eventually, is_terminal};
+pub(crate) use look::eventually;
+#[cfg(feature = "failpoints")]
+pub(crate) use look::{event, is_terminal};
 use parts::free_port;
 pub(crate) use parts::sources;
 pub(crate) use parts::{MODEL, SECRET, Setting};
