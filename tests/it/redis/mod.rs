@@ -23,6 +23,7 @@ mod shared;
 mod tls;
 
 pub(crate) use cluster::Cluster;
+#[cfg(feature = "failpoints")]
 pub(crate) use guard::Guard;
 pub(crate) use proxy::Proxy;
 pub(crate) use reach::run;

@@ -188,7 +188,8 @@ impl Story {
         match pushed {
             Ok(entry) => {
                 let prompt = book.prompts.get_mut(&ask.number).expect("it was asked");
-                prompt.entry.get_or_insert(entry);
+                // Whichever came first was accepted, whoever was told first.
+                prompt.entry = Some(prompt.entry.map_or(entry, |before| before.min(entry)));
                 format!("{entry:?}")
             }
             Err(error) => {

@@ -18,6 +18,8 @@ use crate::world::SECRET;
 
 /// Until nothing moves any more.
 const QUIET_WITHIN: Duration = Duration::from_secs(20);
+/// From the end of the play to that of the jobs that are held: those of dead prompts would keep their conversations for ever.
+const HELD_FOR: Duration = Duration::from_secs(2);
 /// Until a copy of every webhook was answered.
 const RESENT_WITHIN: Duration = Duration::from_secs(5);
 /// Times that a person looks through the letters; the last ones are discarded.
@@ -83,7 +85,7 @@ async fn whole(story: &Arc<Story>) -> Vec<String> {
     story.learn().await;
     let mut looker = Looker::new(&story.bed).await.expect("redis answers");
     for round in 0..ROUNDS {
-        if let Err(loose) = quiet(&mut looker).await {
+        if let Err(loose) = quiet(story, &mut looker).await {
             story.leave(&mut looker).await;
             return vec![format!("P1, P4: it did not come to rest: {loose}")];
         }
@@ -94,7 +96,7 @@ async fn whole(story: &Arc<Story>) -> Vec<String> {
     }
     // Late copies of everything, when all is over.
     story.resend_everything().await;
-    let rest = quiet(&mut looker).await.err().map(|loose| format!("P1: after the last webhooks: {loose}"));
+    let rest = quiet(story, &mut looker).await.err().map(|loose| format!("P1: after the last webhooks: {loose}"));
     let letters = story.letters(0).await.map_or(0, |letters| letters.len());
     let mut wrong: Vec<String> = rest.into_iter().collect();
     if letters > 0 {
@@ -122,13 +124,16 @@ fn ends(seen: &Snapshot) -> String {
 }
 
 /// Waits until nothing moves, or says what still does.
-async fn quiet(looker: &mut Looker) -> Result<(), String> {
+async fn quiet(story: &Story, looker: &mut Looker) -> Result<(), String> {
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {
         match looker.loose_end().await.map_err(|error| error.to_string())? {
             None => return Ok(()),
             Some(loose) if Instant::now() > give_up => return Err(loose),
             Some(_) => tokio::time::sleep(Duration::from_millis(30)).await,
+        }
+        if Instant::now() + QUIET_WITHIN > give_up + HELD_FOR {
+            story.release_everything();
         }
     }
 }
@@ -173,6 +178,12 @@ impl Story {
             self.book().note(&format!("letter {reason} {error}, replay {replay}: {outcome}"));
         }
         !letters.is_empty()
+    }
+
+    fn release_everything(&self) {
+        for job in self.bed.sim.jobs().iter().filter(|job| !job.state.is_final()) {
+            self.bed.sim.release(job.id);
+        }
     }
 
     async fn resend_everything(&self) {

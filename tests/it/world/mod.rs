@@ -17,7 +17,9 @@ use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
-pub(crate) use look::{event, eventually, is_terminal, within};
+#[cfg(feature = "failpoints")]
+pub(crate) use look::event;
+pub(crate) use look::{eventually, is_terminal, within};
 pub(crate) use parts::{MODEL, SECRET, Setting, free_port, sources};
 pub(crate) use process::Process;
 
