@@ -73,8 +73,8 @@ impl Process {
         };
         let mut subject = match (record, prompt_id) {
             (Some(record), Some(id)) => {
-                if !self.finish(delivery, id, &job_id).await? {
-                    return Ok(Disposition::Done);
+                if let Some(nothing) = self.finish(delivery, id, &job_id).await? {
+                    return Ok(nothing);
                 }
                 Subject::of(record, Some(job_id))
             }
@@ -91,18 +91,18 @@ impl Process {
         self.publish(&subject, end, since).await
     }
 
-    /// `false` when there is nothing to do: published before, another job's prompt, or somebody else's delivery.
-    async fn finish(&self, delivery: &Delivery, id: PromptId, job_id: &str) -> Result<bool, StoreError> {
+    /// What becomes of the delivery when there is nothing to do: published before, or another job's prompt.
+    async fn finish(&self, delivery: &Delivery, id: PromptId, job_id: &str) -> Result<Option<Disposition>, StoreError> {
         match self.store.finish(Some(delivery), id, Some(job_id), self.clock.now_ms()).await? {
-            Finish::Go | Finish::Missing => Ok(true),
-            Finish::Lost => Ok(false),
+            Finish::Go | Finish::Missing => Ok(None),
+            Finish::Lost => Ok(Some(Disposition::Lost)),
             Finish::Terminal(phase) => {
                 debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
-                Ok(false)
+                Ok(Some(Disposition::Done))
             }
             Finish::Other(other) => {
                 warn!(prompt.id = %id, job.id = job_id, other, "a webhook names a prompt of another job");
-                Ok(false)
+                Ok(Some(Disposition::Done))
             }
         }
     }

@@ -74,6 +74,7 @@ impl Settler {
                 self.bury(stage, delivery, envelope, *reason, error, finding.clone()).await
             }
             Disposition::Accepted | Disposition::Hold { .. } => Ok(Settled::Yes),
+            Disposition::Lost => Ok(Settled::Lost),
             Disposition::Done | Disposition::Wait { .. } | Disposition::Retry { .. } => self.store.done(delivery).await,
         }
     }

@@ -20,6 +20,9 @@ pub enum Disposition {
     Done,
     /// Nothing at all to do: accepting the prompt settled the delivery.
     Accepted,
+    /// The delivery was nobody's when it was to take effect, or another's. Whoever has it by now decides, and that may be
+    /// this very consumer: it is left alone.
+    Lost,
     /// The prompt's terminal entry is out.
     Settle(Box<Ending>),
     /// An entry is out that ends nothing.
@@ -65,6 +68,7 @@ impl Disposition {
         match self {
             Self::Done => "done",
             Self::Accepted => "accepted",
+            Self::Lost => "lost",
             Self::Settle(_) => "settled",
             Self::Tell(..) => "told",
             Self::Refuse(_) => "refused",

@@ -82,7 +82,8 @@ impl Submitter {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
             Send::Cancelled => return Ok(cancelled(record)),
-            Send::Not(_) | Send::Missing | Send::Lost => return Ok(Disposition::Done),
+            Send::Lost => return Ok(Disposition::Lost),
+            Send::Not(_) | Send::Missing => return Ok(Disposition::Done),
         };
         failpoint::hit("submit.sending").await;
         match self.create(&permit, record, prompt, user_id, conversation_id.as_deref()).await {

@@ -15,6 +15,7 @@ mod dead;
 mod due;
 mod forms;
 mod letters;
+mod lost;
 mod memory;
 mod phases;
 mod publish;
