@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use omni_relay::config::Sources;
 use omni_relay::simulator::Behaviour;
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::redis::TestRedis;
-use crate::world::{Setting, World};
+use crate::world::{Asked, Setting, World};
 
 /// Prompts that wait at every time.
 const BACKLOG: usize = 2_000;
@@ -77,34 +76,32 @@ async fn measure(case: &Case, time: Duration) -> String {
     for _ in 1..case.replicas {
         replicas.push(world.replica().await);
     }
-    let mut asked = 0;
+    let mut asked = Vec::new();
     let started = Instant::now();
     let mut reported = started;
     let mut answers = 0;
     while started.elapsed() < time {
         let created = world.sim.jobs().len();
-        while asked < created + BACKLOG {
-            world.ask_with(json!({"prompt": "revenue by region"})).await;
-            asked += 1;
+        while asked.len() < created + BACKLOG {
+            asked.push(world.ask("revenue by region").await);
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         answers = answered(&world).await;
         if reported.elapsed() > Duration::from_mins(5) {
             reported = Instant::now();
-            println!("{}: {answers} answers after {:.0} s", case.name, started.elapsed().as_secs_f64());
+            let seconds = started.elapsed().as_secs_f64();
+            println!("{}: {answers} answers after {seconds:.0} s, 429: {}", case.name, throttled(&world));
         }
     }
     let minutes = started.elapsed().as_secs_f64() / 60.0;
-    let (median, longest) = times(&world).await;
-    let ends = world.answers().await.iter().filter(|entry| entry["type"] != "omni.answer").count();
-    let requests = world.sim.requests();
-    let throttled = requests.iter().filter(|request| request.status == Some(429)).count();
+    let (median, longest, ends) = times(&world, &asked).await;
     let line = format!(
-        "{:<26} {:5.2} answers/min, {answers} answers in {minutes:.1} min, {} requests, 429: {throttled}, other ends: {ends}, \
+        "{:<26} {:5.2} answers/min, {answers} answers in {minutes:.1} min, {} requests, 429: {}, other ends: {ends}, \
          job to entry: median {median:.1} s, longest {longest:.1} s",
         case.name,
         f64::from(answers) / minutes,
-        requests.len(),
+        world.sim.requests().len(),
+        throttled(&world),
     );
     // What waits is left behind with its Redis.
     let _ = world.stop().await;
@@ -118,16 +115,24 @@ async fn answered(world: &World) -> u32 {
     world.redis(redis::cmd("XLEN").arg(format!("{{{}}}:answers", world.namespace))).await
 }
 
-/// From the end of a job to its entry, in seconds: the median and the longest.
-async fn times(world: &World) -> (f64, f64) {
-    let mut times = Vec::new();
-    for entry in world.answers().await {
-        let record = world.record(entry["data"]["promptId"].as_str().unwrap()).await;
+fn throttled(world: &World) -> usize {
+    world.sim.requests().iter().filter(|request| request.status == Some(429)).count()
+}
+
+/// From the end of a job to its entry, in seconds: the median and the longest; and how many prompts ended otherwise.
+async fn times(world: &World, asked: &[Asked]) -> (f64, f64, usize) {
+    let (mut times, mut others) = (Vec::new(), 0);
+    for asked in asked {
+        let record = world.record(&asked.id).await;
         let at = |phase: &str| record[&format!("at:{phase}")].parse::<f64>().unwrap();
-        times.push((at("answered") - at("submitted")) / 1000.0 - JOB.as_secs_f64());
+        match record["phase"].as_str() {
+            "answered" => times.push((at("answered") - at("submitted")) / 1000.0 - JOB.as_secs_f64()),
+            "failed" | "cancelled" | "expired" | "dead" => others += 1,
+            _ => {}
+        }
     }
     times.sort_by(f64::total_cmp);
-    (times[times.len() / 2], times[times.len() - 1])
+    (times[times.len() / 2], times[times.len() - 1], others)
 }
 
 #[tokio::test(flavor = "multi_thread")]
