@@ -31,6 +31,9 @@ use crate::store::connection::Redis;
 use crate::store::wake::Wake;
 use crate::store::{Policy, Store, health};
 
+/// Prompts that may stand unread before others wait for their turn: whoever is free reads the first one at once, and while
+/// nobody is, turns count.
+const UNREAD: usize = 1;
 /// Prompts in submission at once.
 const SUBMIT_HANDLERS: usize = 16;
 /// Events in processing at once.
@@ -82,7 +85,7 @@ impl App {
             retention: config.retention,
             answers_age: config.answers.max_age,
             answers_len: config.answers.max_len,
-            window: SUBMIT_HANDLERS,
+            window: UNREAD,
             backlog: backlog(config),
         };
         let store = Store::new(redis, &config.namespace, policy);

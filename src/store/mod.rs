@@ -48,7 +48,7 @@ pub struct Policy {
     pub answers_age: Duration,
     /// Most entries in `answers`.
     pub answers_len: u64,
-    /// How many entries of `prompts` may be undelivered or in work before prompts wait for a turn.
+    /// How many entries of `prompts` may stand unread before prompts wait for a turn.
     pub window: usize,
     /// When nothing new is accepted.
     pub backlog: backlog::Limit,

@@ -53,11 +53,17 @@ local function unqueue(id, waiting, ready, turns, tenant, due, entries, member)
   redis.call('HDEL', entries, member)
 end
 
--- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while that is short and
--- nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
+-- How many entries of the stream nobody has read: who is free reads at once, so these wait for a handler or the budget.
+local function unread(stream)
+  local pending = redis.pcall('XPENDING', stream, 'relay')
+  return redis.call('XLEN', stream) - (pending.err and 0 or pending[1])
+end
+
+-- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while few stand there unread
+-- and nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
 -- before others by its name, and again whenever it leaves and joins.
 local function enqueue(prompts, turns, ready, tenant, id, window)
-  if redis.call('ZCARD', turns) == 0 and redis.call('XLEN', prompts) < tonumber(window) then
+  if redis.call('ZCARD', turns) == 0 and unread(prompts) < tonumber(window) then
     redis.call('XADD', prompts, '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}')
     return
   end

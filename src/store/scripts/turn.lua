@@ -5,9 +5,7 @@
 -- {'moved', promptId} {'changed'} {'idle'} {'enough'}
 local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if #first == 0 then return {'idle'} end
-local pending = redis.pcall('XPENDING', KEYS[3], 'relay')
-local unread = redis.call('XLEN', KEYS[3]) - (pending.err and 0 or pending[1])
-if unread >= tonumber(ARGV[3]) then return {'enough'} end
+if unread(KEYS[3]) >= tonumber(ARGV[3]) then return {'enough'} end
 if first[1] ~= ARGV[1] then return {'changed'} end
 local id = redis.call('LPOP', KEYS[2])
 if id then redis.call('XADD', KEYS[3], '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}') end

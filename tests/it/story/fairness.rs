@@ -70,6 +70,33 @@ async fn one_prompt_does_not_wait_behind_ten_thousand_of_another_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn under_omnis_limit_one_prompt_waits_for_one_turn_and_not_for_a_queue() {
+    let limit = |sources: omni_relay::config::Sources| sources.with("omni.requests_per_minute", "6");
+    let minute = (Duration::from_secs(3), Duration::from_millis(600));
+    let mut world = World::with(Setting { requests_per_minute: 6, minute, ..Setting::config(limit) }).await;
+    let user = User::new("dana", "Dana").id;
+    for n in 0..20 {
+        let conversation = format!("c-{n}");
+        let body = json!({"prompt": "noisy", "tenant": "noisy", "conversation": conversation, "userId": user});
+        world.push(&body.to_string()).await;
+    }
+    let intake = format!("{{{}}}:intake", world.namespace);
+    eventually("all of them are accepted and the budget is used up", async || {
+        let left: usize = world.redis(redis::cmd("XLEN").arg(&intake)).await;
+        (left == 0 && world.sim.jobs().len() >= 3).then_some(())
+    })
+    .await;
+    let before = world.sim.jobs().len();
+    let asked = world.ask("one question").await;
+    world.eventually_answered(&asked).await;
+    let jobs = world.sim.jobs();
+    let own = jobs.iter().find(|job| job.prompt == "one question").unwrap().order;
+    // One stood in the stream, one had the turn before.
+    assert!(own <= before + 2, "{} prompts of the other tenant went first", own - before);
+    let _ = world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_of_weight_three_has_three_turns_for_one() {
     let setting = Setting::config(|sources| {
         sources
