@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value};
+use redis::{Client, ConnectionInfo, ErrorKind, RedisError, Value};
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::PAUSE;
+use super::address::{Address, address, at};
 use super::ask::first;
 use super::node::{Node, Place};
 use crate::store::StoreError;
-
-pub(super) type Address = (String, u16);
 
 /// A Cluster, by what its nodes say of it.
 pub(super) struct Cluster {
@@ -105,24 +104,6 @@ impl Cluster {
         }
         (map.slots, map.nodes, map.stale) = (slots, nodes, false);
         Ok(())
-    }
-}
-
-/// The same connection to another address.
-pub(super) fn at(like: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
-    let host = host.to_owned();
-    like.clone().set_addr(match like.addr() {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-        }
-        _ => ConnectionAddr::Tcp(host, port),
-    })
-}
-
-fn address(info: &ConnectionInfo) -> Result<Address, StoreError> {
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Ok((host.clone(), *port)),
-        _ => Err(RedisError::from((ErrorKind::InvalidClientConfig, "a cluster is reached over TCP")).into()),
     }
 }
 

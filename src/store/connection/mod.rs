@@ -8,6 +8,7 @@
 //! effect is unknown, and the callers' moves are what is safe to repeat. A connection is given up on the first timeout: one
 //! that leads nowhere never errs on its own.
 
+mod address;
 mod ask;
 mod cluster;
 mod dedicated;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError};
+use redis::{Client, Cmd, FromRedisValue, RedisError};
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use super::cluster::Address;
+use super::address::{Address, settings};
 use super::durable::Durable;
 use super::sentinel::{Sentinels, verified};
 use super::{CONNECT, PAUSE, RESPONSE};
@@ -163,8 +163,4 @@ impl Node {
         }
         Err(error)
     }
-}
-
-pub(super) fn settings(response: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(response))
 }

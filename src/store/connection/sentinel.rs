@@ -6,9 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionInfo, ErrorKind, RedisConnectionInfo, RedisError, RedisResult};
 
 use super::RESPONSE;
+use super::address::{Address, at, settings};
 use super::ask::first;
-use super::cluster::{Address, at};
-use super::node::settings;
 use crate::store::StoreError;
 
 /// Sentinels, and whom they are asked for.

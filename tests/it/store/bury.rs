@@ -169,6 +169,24 @@ async fn an_entry_without_a_prompt_is_kept_too() {
     assert_eq!((original.as_slice(), bed.depth(Stream::Inbox).await), (b"\xff\x00{".as_slice(), (0, 0)));
 }
 
+#[tokio::test]
+async fn nothing_drops_out_because_there_is_much() {
+    let bed = Bed::new().await;
+    let mut inbox = bed.consumer(Stream::Inbox, "i").await;
+    for n in 0..1_100_u64 {
+        bed.ask::<String>(&["XADD", &bed.store.keys().inbox, "*", "entry", "{"]).await;
+        let delivery = next(&mut inbox).await;
+        let letter = letter(&delivery, &format!("process-{n}"), None, NOW + n);
+        assert_eq!(bed.store.bury(&delivery, &letter, None, None).await.unwrap(), Settled::Yes);
+    }
+    let open: Vec<String> = bed.ask(&["ZRANGE", &bed.store.keys().dead, "0", "-1"]).await;
+    assert_eq!(open.len(), 1_100);
+    for id in &open {
+        let life = bed.life(&bed.store.keys().letter(id)).await;
+        assert_eq!(life, -1, "{id} is gone, or will be");
+    }
+}
+
 /// A pushed prompt that was refused: its readers are told `omni.failed`, a person still finds the letter.
 #[tokio::test]
 async fn the_letter_of_a_refused_entry_outlives_what_its_readers_are_told() {
