@@ -1,10 +1,11 @@
 //! Looking at everything in Redis at once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamPendingReply, StreamRangeReply};
-use redis::{FromRedisValue, RedisResult};
+use redis::{AsyncConnectionConfig, FromRedisValue, RedisResult};
 use serde_json::Value;
 
 use super::bed::Bed;
@@ -27,7 +28,10 @@ pub(super) struct Looker {
 impl Looker {
     pub(super) async fn new(bed: &Bed) -> RedisResult<Self> {
         let client = redis::Client::open(bed.redis_url.as_str())?;
-        Ok(Self { connection: client.get_multiplexed_async_connection().await?, namespace: bed.namespace.clone() })
+        // On a busy machine a look at everything takes its time.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+        let connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
+        Ok(Self { connection, namespace: bed.namespace.clone() })
     }
 
     fn key(&self, name: &str) -> String {
