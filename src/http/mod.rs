@@ -1,10 +1,11 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
-//! One file per resource: `webhook`, `prompts`, `prompt`, `cancel`, `events`, `dead_letters`, `dead_letter`,
+//! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `cancel`, `events`, `dead_letters`, `dead_letter`,
 //! `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
 //! `middleware`.
 
 mod auth;
+mod batch;
 mod body;
 mod cancel;
 mod dead_letter;
@@ -78,6 +79,7 @@ pub fn public(services: Services) -> Router {
     let router = Router::new()
         .route("/webhooks/omni", post(webhook::receive).layer(late))
         .route("/v1/prompts", post(prompts::create))
+        .route("/v1/prompts:batch", post(batch::create))
         .route("/v1/prompts/{id}", get(prompt::show))
         .route("/v1/prompts/{id}/cancel", post(cancel::cancel))
         .route("/v1/dead-letters", get(dead_letters::list))

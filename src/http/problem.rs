@@ -35,16 +35,16 @@ pub(super) struct Problem {
 /// The document.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(super) struct Document {
     r#type: &'static str,
-    title: &'a str,
+    title: &'static str,
     status: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
-    detail: &'a str,
-    code: &'a str,
+    detail: &'static str,
+    code: &'static str,
     instance: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    errors: Vec<FieldError>,
 }
 
 impl Problem {
@@ -92,18 +92,28 @@ impl Problem {
         self
     }
 
+    /// Seconds after which its caller may try again.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        let (_, seconds) = self.headers.iter().find(|(name, _)| name == header::RETRY_AFTER)?;
+        seconds.parse().ok()
+    }
+
     /// The document under the id of its request.
-    pub(super) fn body(&self, id: Uuid) -> Body {
-        let document = Document {
+    pub(super) fn document(&self, id: Uuid) -> Document {
+        Document {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: self.detail,
             code: self.code,
             instance: id.urn().to_string(),
-            errors: &self.errors,
-        };
-        Body::from(serde_json::to_vec(&document).unwrap_or_default())
+            errors: self.errors.clone(),
+        }
+    }
+
+    /// The same as a body.
+    pub(super) fn body(&self, id: Uuid) -> Body {
+        Body::from(serde_json::to_vec(&self.document(id)).unwrap_or_default())
     }
 }
 

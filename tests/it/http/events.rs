@@ -206,6 +206,10 @@ async fn a_reader_outlives_redis() {
     let answer = relay.ask(&super::question(&json!({}))).send().await.unwrap();
     assert_eq!(answer.headers()["retry-after"], "2");
     problem(answer, 503).await;
+    let batch = json!({"prompts": [{}, super::question(&json!({})), super::question(&json!({}))]}).to_string();
+    let answer = relay.post("/v1/prompts:batch", batch).send().await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "2");
+    problem(answer, 503).await;
     let answer = super::webhooks::signed(&relay, &json!({"eventId": "e-1"}).to_string()).send().await.unwrap();
     assert_eq!(answer.headers()["retry-after"], "2");
     problem(answer, 503).await;
