@@ -16,9 +16,9 @@ use crate::store::StoreError;
 use crate::store::backlog::Share;
 
 /// Seconds after which another try makes sense.
-const RETRY_AFTER: &str = "2";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 /// The same while the backlog is full: by then a few prompts have ended.
-const FULL: &str = "10";
+const FULL: HeaderValue = HeaderValue::from_static("10");
 
 /// A failure, as its caller sees it, and its cause for the log.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     detail: &'static str,
     errors: Vec<FieldError>,
-    headers: Vec<(HeaderName, &'static str)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log alone.
     pub(super) cause: Option<String>,
 }
@@ -87,7 +87,7 @@ impl Problem {
         Self::new(status, code, detail)
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
@@ -95,7 +95,7 @@ impl Problem {
     /// Seconds after which its caller may try again.
     pub(super) fn retry_after(&self) -> Option<u64> {
         let (_, seconds) = self.headers.iter().find(|(name, _)| name == header::RETRY_AFTER)?;
-        seconds.parse().ok()
+        seconds.to_str().ok()?.parse().ok()
     }
 
     /// The document under the id of its request.
@@ -121,7 +121,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         for (name, value) in &self.headers {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value.clone());
         }
         response.extensions_mut().insert(self);
         response

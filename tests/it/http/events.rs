@@ -14,7 +14,7 @@ use crate::redis::TestRedis;
 const URL: &str = "/v1/conversations/t-1/events";
 
 #[expect(clippy::disallowed_methods, reason = "the entry's time does not matter here")]
-async fn publish(store: &Store) -> String {
+pub(super) async fn publish(store: &Store) -> String {
     let conversation = Conversation::from_full("t-1").unwrap();
     let about = About {
         namespace: "test",
