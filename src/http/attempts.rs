@@ -12,7 +12,7 @@ use tracing::warn;
 
 /// Wrong keys that one address may send in a window.
 const MOST: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses, and callers at their addresses, that are remembered.
 const REMEMBERED: usize = 4096;
 
