@@ -111,6 +111,7 @@ impl App {
             dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             wake: wake.clone(),
             callers: Arc::new(config.callers.clone()),
+            attempts: Arc::default(),
             verifier: verifier(config, &parts.clock),
             readiness: readiness.clone(),
             metrics: parts.metrics.clone(),
@@ -246,8 +247,9 @@ async fn serve(
         // Answers are small and wanted at once; a socket that refuses the option works without it.
         let _ = stream.set_nodelay(true);
     });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     lifecycle.spawn(name, async move {
-        axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await
+        axum::serve(listener, service).with_graceful_shutdown(async move { stop.requested().await }).await
     });
     Ok(bound)
 }

@@ -1,8 +1,10 @@
 //! Who asks, and what they may do. A handler's argument [`Authorized`] is the proof that its scope was checked.
 
 use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -102,12 +104,23 @@ impl<N: Need> FromRequestParts<Services> for Authorized<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
-        let access = check(&services.callers, &parts.headers, N::SCOPE)?;
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let hear = |caller: Option<&str>| match peer {
+            Some(peer) => services.attempts.hear(peer, caller, Instant::now()),
+            None => Ok(()),
+        };
+        let access = check(&services.callers, &parts.headers, N::SCOPE, hear)?;
         Ok(Self { access, need: PhantomData })
     }
 }
 
-fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access, Problem> {
+/// `hear` is told of every key that was shown, and whose it is; it may answer for how long none is heard.
+fn check(
+    callers: &Callers,
+    headers: &HeaderMap,
+    scope: Scope,
+    hear: impl Fn(Option<&str>) -> Result<(), Duration>,
+) -> Result<Access, Problem> {
     if callers.is_empty() {
         return if from_elsewhere(headers) {
             Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "pages of other sites may not call without a key"))
@@ -115,10 +128,15 @@ fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access,
             Ok(Access::of_operator())
         };
     }
-    let Some(caller) = bearer(headers).and_then(|key| callers.authenticate(key)) else {
+    let key = bearer(headers);
+    let caller = key.and_then(|key| callers.authenticate(key));
+    if key.is_some() {
+        hear(caller.map(|caller| caller.name.as_str())).map_err(too_many)?;
+    }
+    let Some(caller) = caller else {
         let problem =
             Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a caller's key is needed as a bearer token");
-        return Err(problem.with_header(header::WWW_AUTHENTICATE, "Bearer"));
+        return Err(problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     };
     if !caller.may(scope) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", "the caller's key lacks the scope for this"));
@@ -126,6 +144,12 @@ fn check(callers: &Callers, headers: &HeaderMap, scope: Scope) -> Result<Access,
     let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
     let (tenant, name) = (Tenant::new(caller.tenant.as_deref()), caller.name.clone());
     Ok(Access { tenant, everybody, caller: Some(name) })
+}
+
+fn too_many(left: Duration) -> Problem {
+    let detail = "too many wrong keys came from this address; try again later";
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
+    problem.with_header(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))
 }
 
 /// Whether a browser calls for a page of another site: it reaches loopback too, and nobody asks it for a key.

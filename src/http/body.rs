@@ -11,30 +11,32 @@ use super::problem::Problem;
 
 /// Largest body of a prompt.
 pub(super) const LARGEST: usize = 256 * 1024;
+/// Largest body of a batch.
+pub(super) const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Reads the body. One that announces too much is not read at all.
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    within(WITHIN, headers, body).await
+/// Reads a body of at most `largest` bytes. One that announces more is not read at all.
+pub(super) async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, Problem> {
+    within(WITHIN, headers, body, largest).await
 }
 
-async fn within(time: Duration, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+async fn within(time: Duration, headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LARGEST) {
+    if announced.is_some_and(|length| length > largest) {
         return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    match tokio::time::timeout(time, collect(body)).await {
+    match tokio::time::timeout(time, collect(body, largest)).await {
         Ok(read) => read,
         Err(_) => Err(Problem::of_status(StatusCode::REQUEST_TIMEOUT)),
     }
 }
 
-async fn collect(body: Body) -> Result<Bytes, Problem> {
+async fn collect(body: Body, largest: usize) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let mut read = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::of_status(StatusCode::BAD_REQUEST))?;
-        if read.len() + chunk.len() > LARGEST {
+        if read.len() + chunk.len() > largest {
             return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
         read.extend_from_slice(&chunk);
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     async fn status(body: Body) -> Option<StatusCode> {
-        read(&HeaderMap::new(), body).await.err().map(|problem| problem.status)
+        read(&HeaderMap::new(), body, LARGEST).await.err().map(|problem| problem.status)
     }
 
     #[tokio::test]
@@ -59,7 +61,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_has_a_time() {
         let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        let late = within(Duration::from_millis(1), &HeaderMap::new(), Body::from_stream(endless)).await;
+        let late = within(Duration::from_millis(1), &HeaderMap::new(), Body::from_stream(endless), LARGEST).await;
         assert_eq!(late.unwrap_err().status, StatusCode::REQUEST_TIMEOUT);
     }
 
@@ -69,6 +71,6 @@ mod tests {
             |_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> { panic!("the body was read") },
         ));
         let headers = [(header::CONTENT_LENGTH, "262145".parse().unwrap())].into_iter().collect();
-        assert_eq!(read(&headers, body).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(read(&headers, body, LARGEST).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -41,24 +41,25 @@ pub(super) async fn events(
 }
 
 fn start(headers: &HeaderMap, query: Option<&str>) -> Result<Start, Problem> {
-    let invalid = || {
-        let detail = "the position must be an entry's id, 0, or $ for new entries only";
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_position", detail)
-    };
     if let Some(seen) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) {
         let id = seen.to_str().ok().and_then(|id| id.parse().ok());
-        return id.map(Start::After).ok_or_else(invalid);
+        return id.map(Start::After).ok_or_else(invalid_position);
     }
     let mut from = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, _)| name == "from");
     match (from.next(), from.next()) {
         (None, _) => Ok(Start::After(EntryId::ZERO)),
-        (Some((_, from)), None) => from.parse().map_err(|_| invalid()),
-        _ => Err(invalid()),
+        (Some((_, from)), None) => from.parse().map_err(|_| invalid_position()),
+        _ => Err(invalid_position()),
     }
 }
 
+pub(super) fn invalid_position() -> Problem {
+    let detail = "the position must be an entry's id or 0; for a stream of events also $, for new entries only";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_position", detail)
+}
+
 /// The conversation by the caller's name for it, or by Omni's once that is known.
-async fn find(services: &Services, access: &Access, name: &str) -> Result<Conversation, Problem> {
+pub(super) async fn find(services: &Services, access: &Access, name: &str) -> Result<Conversation, Problem> {
     let store = &services.store;
     if let Some(named) = access.conversation(name)
         && (store.knows(&named.tenant(), &named).await? || store.bounds(&named).await?.is_some())

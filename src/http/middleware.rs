@@ -4,7 +4,7 @@ use std::any::Any;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,14 +16,19 @@ use super::problem::Problem;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
+/// The id of a request, for handlers that write problems down themselves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestId(pub(super) Uuid);
+
 /// The router with all of it.
 pub(super) fn framed<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(frame))
 }
 
 /// Gives the request an id, and its answer the same one. Logs what was asked for as a route, never its query or headers.
-async fn frame(request: Request, next: Next) -> Response {
+async fn frame(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
+    request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
@@ -32,12 +37,7 @@ async fn frame(request: Request, next: Next) -> Response {
     let (mut answer, problem) = with_problem(answer, id);
     let status = answer.status().as_u16();
     match &problem {
-        Some(problem) if problem.status == StatusCode::INTERNAL_SERVER_ERROR => {
-            error!(request.id = %id, %method, route, status, code = problem.code, cause = problem.cause, "request failed");
-        }
-        Some(problem) if problem.status.is_server_error() => {
-            warn!(request.id = %id, %method, route, status, code = problem.code, cause = problem.cause, "request failed");
-        }
+        Some(problem) if problem.status.is_server_error() => log(problem, id, &method, route),
         other => {
             let code = other.as_ref().map(|problem| problem.code);
             debug!(request.id = %id, %method, route, status, code, "request answered");
@@ -49,6 +49,16 @@ async fn frame(request: Request, next: Next) -> Response {
         headers.insert(REQUEST_ID, id);
     }
     answer
+}
+
+/// The log's line about a failure that is not the caller's.
+pub(super) fn log(problem: &Problem, id: Uuid, method: &Method, route: &str) {
+    let (status, code, cause) = (problem.status.as_u16(), problem.code, &problem.cause);
+    if problem.status == StatusCode::INTERNAL_SERVER_ERROR {
+        error!(request.id = %id, %method, route, status, code, cause, "request failed");
+    } else {
+        warn!(request.id = %id, %method, route, status, code, cause, "request failed");
+    }
 }
 
 /// A handler's panic is the relay's fault, and says nothing to the caller.

@@ -1,25 +1,31 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
-//! One file per resource: `webhook`, `prompts`, `prompt`, `cancel`, `events`, `dead_letters`, `dead_letter`,
-//! `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
+//! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `cancel`, `events`, `entries`,
+//! `dead_letters`, `dead_letter`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
 //! `middleware`.
 
+mod attempts;
 mod auth;
+mod batch;
 mod body;
 mod cancel;
 mod dead_letter;
 mod dead_letters;
+mod entries;
 mod events;
+mod history;
 mod middleware;
 mod position;
 mod probes;
 mod problem;
 mod prompt;
 mod prompts;
+mod result;
 mod tail;
 mod wait;
 mod webhook;
 
+pub use attempts::Attempts;
 pub use prompt::for_operator as prompt_for_operator;
 
 use std::sync::Arc;
@@ -54,6 +60,8 @@ pub struct Services {
     pub wake: Wake,
     /// Who may call.
     pub callers: Arc<Callers>,
+    /// Wrong keys, by address.
+    pub attempts: Arc<Attempts>,
     /// Proves webhooks.
     pub verifier: Arc<WebhookVerifier>,
     /// Whether everything stands.
@@ -78,12 +86,15 @@ pub fn public(services: Services) -> Router {
     let router = Router::new()
         .route("/webhooks/omni", post(webhook::receive).layer(late))
         .route("/v1/prompts", post(prompts::create))
+        .route("/v1/prompts:batch", post(batch::create))
         .route("/v1/prompts/{id}", get(prompt::show))
+        .route("/v1/prompts/{id}/result", get(result::show))
         .route("/v1/prompts/{id}/cancel", post(cancel::cancel))
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{id}", get(dead_letter::show).delete(dead_letter::discard))
         .route("/v1/dead-letters/{id}/replay", post(dead_letter::replay))
         .route("/v1/conversations/{key}/events", get(events::events))
+        .route("/v1/conversations/{key}/entries", get(entries::list))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz));
     middleware::framed(router).with_state(services)

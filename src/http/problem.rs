@@ -16,9 +16,9 @@ use crate::store::StoreError;
 use crate::store::backlog::Share;
 
 /// Seconds after which another try makes sense.
-const RETRY_AFTER: &str = "2";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 /// The same while the backlog is full: by then a few prompts have ended.
-const FULL: &str = "10";
+const FULL: HeaderValue = HeaderValue::from_static("10");
 
 /// A failure, as its caller sees it, and its cause for the log.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     detail: &'static str,
     errors: Vec<FieldError>,
-    headers: Vec<(HeaderName, &'static str)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log alone.
     pub(super) cause: Option<String>,
 }
@@ -35,16 +35,16 @@ pub(super) struct Problem {
 /// The document.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(super) struct Document {
     r#type: &'static str,
-    title: &'a str,
+    title: &'static str,
     status: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
-    detail: &'a str,
-    code: &'a str,
+    detail: &'static str,
+    code: &'static str,
     instance: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    errors: Vec<FieldError>,
 }
 
 impl Problem {
@@ -87,23 +87,33 @@ impl Problem {
         Self::new(status, code, detail)
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
+    /// Seconds after which its caller may try again.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        let (_, seconds) = self.headers.iter().find(|(name, _)| name == header::RETRY_AFTER)?;
+        seconds.to_str().ok()?.parse().ok()
+    }
+
     /// The document under the id of its request.
-    pub(super) fn body(&self, id: Uuid) -> Body {
-        let document = Document {
+    pub(super) fn document(&self, id: Uuid) -> Document {
+        Document {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: self.detail,
             code: self.code,
             instance: id.urn().to_string(),
-            errors: &self.errors,
-        };
-        Body::from(serde_json::to_vec(&document).unwrap_or_default())
+            errors: self.errors.clone(),
+        }
+    }
+
+    /// The same as a body.
+    pub(super) fn body(&self, id: Uuid) -> Body {
+        Body::from(serde_json::to_vec(&self.document(id)).unwrap_or_default())
     }
 }
 
@@ -111,7 +121,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         for (name, value) in &self.headers {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value.clone());
         }
         response.extensions_mut().insert(self);
         response

@@ -17,7 +17,7 @@ use crate::model::prompt::{Body, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
 use crate::pipeline::IntakeError;
 use crate::runtime::TraceContext;
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const TRACEPARENT: &str = "traceparent";
 
 /// Accepts a prompt: 202, or 200 when it has ended by the time of the answer.
@@ -29,22 +29,33 @@ pub(super) async fn create(
     payload: Payload,
 ) -> Result<Response, Problem> {
     let wait = wait::parse(query.as_deref())?;
-    let bytes = body::read(&headers, payload).await?;
+    let bytes = body::read(&headers, payload, body::LARGEST).await?;
     let parsed = Body::parse(&bytes, services.intake.defaults());
     let body = with_key(parsed, idempotency_key(&headers)).map_err(IntakeError::from)?;
-    let accepted = services.intake.accept(&caller.access.tenant, &body, &trace(&headers), None).await?;
+    let (status, object) = accept(&services, &caller.access, &body, &trace(&headers), wait).await?;
+    let location = format!("/v1/prompts/{}", object.prompt_id);
+    Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
+}
+
+/// Accepts one checked prompt: its object, with the status that it has as an answer.
+pub(super) async fn accept(
+    services: &Services,
+    access: &Access,
+    body: &Body,
+    trace: &TraceContext,
+    wait: Duration,
+) -> Result<(StatusCode, Object), Problem> {
+    let accepted = services.intake.accept(&access.tenant, body, trace, None).await?;
     let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
-    let object = match shown(&services, &caller.access, accepted.id, wait).await {
+    let object = match shown(services, access, accepted.id, wait).await {
         Ok(object) => object,
         // It is ours, whatever Redis does now: a caller that is told otherwise would ask again.
         Err(problem) => match accepted.fresh {
-            Some((conversation, phase)) => prompt::fresh(&services, &caller.access, accepted.id, &conversation, phase),
+            Some((conversation, phase)) => prompt::fresh(services, access, accepted.id, &conversation, phase),
             None => return Err(problem),
         },
     };
-    let status = if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let location = format!("/v1/prompts/{}", object.prompt_id);
-    Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
+    Ok((if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED }, object))
 }
 
 /// The prompt object, once the prompt has ended or the wait is over.
@@ -90,7 +101,8 @@ fn wrong(detail: String) -> FieldError {
     FieldError { pointer: "/idempotencyKey".to_owned(), detail }
 }
 
-fn trace(headers: &HeaderMap) -> TraceContext {
+/// The caller's trace, or a new one.
+pub(super) fn trace(headers: &HeaderMap) -> TraceContext {
     let given = headers.get(TRACEPARENT).and_then(|value: &HeaderValue| TraceContext::parse(value.to_str().ok()?));
     given.unwrap_or_else(TraceContext::generate)
 }

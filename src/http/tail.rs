@@ -13,7 +13,8 @@ use serde_json::json;
 use tracing::warn;
 
 use super::Services;
-use super::position::{EntryId, NoPosition, Start};
+use super::history;
+use super::position::{EntryId, Start};
 use crate::model::Conversation;
 use crate::store::StoreError;
 use crate::store::conversation::Stored;
@@ -39,7 +40,8 @@ impl Tail {
             Start::After(id) => id,
             Start::New => {
                 let bounds = services.store.bounds(&conversation).await?;
-                let newest = bounds.map_or(Ok(EntryId::ZERO), |(_, newest)| newest.parse()).map_err(unreadable)?;
+                let newest =
+                    bounds.map_or(Ok(EntryId::ZERO), |(_, newest)| newest.parse()).map_err(history::unreadable)?;
                 // An id without data tells a browser where to go on and is no event: not even a break before the first
                 // entry loses one.
                 read.push_back(Event::default().id(newest.to_string()));
@@ -77,23 +79,15 @@ impl Tail {
         }
     }
 
-    /// Reads the next page. Whether something was lost before it is asked after it was read: what was the oldest then
-    /// was kept while it was read.
+    /// Reads the next page.
     async fn look(&mut self) -> Result<(), StoreError> {
-        let store = &self.services.store;
-        let page = store.entries(&self.conversation, &self.after.to_string(), PAGE).await?;
-        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(()) };
-        let end = last.id.parse().map_err(unreadable)?;
-        if self.after != EntryId::ZERO {
-            let oldest = store.entries(&self.conversation, &EntryId::ZERO.to_string(), 1).await?.pop();
-            let oldest = oldest.map(|entry| entry.id.parse::<EntryId>()).transpose().map_err(unreadable)?;
-            if oldest.is_none_or(|oldest| oldest > self.after) {
-                let gap = json!({"from": self.after.to_string(), "to": first.id});
-                self.read.push_back(Event::default().event("gap").data(gap.to_string()));
-            }
+        let piece = history::read(&self.services.store, &self.conversation, self.after, PAGE).await?;
+        if let Some(first) = piece.entries.first().filter(|_| piece.gap) {
+            let gap = json!({"from": self.after.to_string(), "to": first.id});
+            self.read.push_back(Event::default().event("gap").data(gap.to_string()));
         }
-        self.read.extend(page.iter().map(event));
-        self.after = end;
+        self.read.extend(piece.entries.iter().map(event));
+        self.after = piece.end;
         Ok(())
     }
 }
@@ -102,8 +96,4 @@ impl Tail {
 fn event(entry: &Stored) -> Event {
     let kind = entry.kind.replace(['\r', '\n'], " ");
     Event::default().event(kind).id(&entry.id).data(entry.event.get())
-}
-
-fn unreadable(_: NoPosition) -> StoreError {
-    StoreError::Corrupt { what: "an entry's id" }
 }

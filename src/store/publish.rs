@@ -69,4 +69,10 @@ impl Store {
         };
         Ok(kind.is_terminal().then(|| (kind, entry.to_owned())))
     }
+    /// Omni's result as it came, where it was stored beside the entry.
+    pub async fn result(&self, conversation: &Conversation, id: PromptId) -> Result<Option<String>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.payload(conversation, id));
+        self.redis.query(&command).await
+    }
 }

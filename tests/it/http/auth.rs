@@ -1,9 +1,11 @@
 //! Who may call, and whose prompts and conversations they reach.
 
+use omni_relay::config::Sources;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::{Relay, problem, question};
+use crate::redis::TestRedis;
 
 async fn relay() -> Relay {
     Relay::with(|sources| {
@@ -26,12 +28,15 @@ async fn relay() -> Relay {
 }
 
 /// One request to each route that asks for a key, in a form that is right otherwise.
-fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 4] {
+fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 7] {
     [
         ("prompts", relay.ask(&question(&json!({})))),
+        ("prompts", relay.post("/v1/prompts:batch", json!({"prompts": [question(&json!({}))]}).to_string())),
         ("prompts", relay.post("/v1/prompts/22222222-2222-4222-8222-222222222222/cancel", "")),
         ("read", relay.get("/v1/prompts/22222222-2222-4222-8222-222222222222")),
+        ("read", relay.get("/v1/prompts/22222222-2222-4222-8222-222222222222/result")),
         ("read", relay.get("/v1/conversations/t-1/events")),
+        ("read", relay.get("/v1/conversations/t-1/entries")),
     ]
 }
 
@@ -60,6 +65,57 @@ async fn without_a_known_key_nobody_is_let_in() {
 }
 
 #[tokio::test]
+async fn who_guesses_keys_is_held_off_and_who_was_there_before_is_not() {
+    let relay = relay().await;
+    let show = |key: &'static str| relay.get("/v1/prompts/x").bearer_auth(key).send();
+    assert_eq!(show("acme-key").await.unwrap().status(), 404);
+    for _ in 0..20 {
+        problem(show("wrong").await.unwrap(), 401).await;
+    }
+    for key in ["wrong", "globex-key"] {
+        let answer = show(key).await.unwrap();
+        let seconds: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        assert_eq!(answer.headers().get("www-authenticate"), None);
+        assert_eq!(problem(answer, 429).await["code"], "too_many_attempts", "{key}");
+    }
+    assert_eq!(show("acme-key").await.unwrap().status(), 404, "its key was right from here before");
+    problem(relay.get("/v1/prompts/x").send().await.unwrap(), 401).await;
+    assert_eq!(relay.get("/livez").send().await.unwrap().status(), 200);
+    for (key, status) in [("wrong", 401), ("globex-key", 404)] {
+        problem(relay.get_from([127, 0, 0, 2], "/v1/prompts/x", key).await, status).await;
+    }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_without_a_gap() {
+    let redis = TestRedis::start().await;
+    let mut asked = Vec::new();
+    // What the configuration says, which key the caller uses, and which one does not open any more, or not yet.
+    for (keys, used, closed) in [
+        ("old-key", "old-key", Some("new-key")),
+        ("new-key,old-key", "old-key", None),
+        ("new-key,old-key", "new-key", None),
+        ("new-key", "new-key", Some("old-key")),
+    ] {
+        let set = |sources: Sources| sources.with("callers.acme.key", keys).with("callers.acme.tenant", "acme");
+        let relay = Relay::on(redis.url(), redis.namespace(), set).await;
+        let asking = relay.ask_and_wait(&json!({"conversation": "t-1"})).bearer_auth(used).send().await.unwrap();
+        assert_eq!(asking.status(), 200, "{keys} {used}");
+        let object: Value = asking.json().await.unwrap();
+        asked.push(format!("/v1/prompts/{}", object["promptId"].as_str().unwrap()));
+        for path in &asked {
+            assert_eq!(status(relay.get(path).bearer_auth(used)).await, 200, "{keys} {used}");
+            if let Some(closed) = closed {
+                assert_eq!(status(relay.get(path).bearer_auth(closed)).await, 401, "{keys} {closed}");
+            }
+        }
+        relay.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_key_opens_what_its_scopes_say() {
     let relay = relay().await;
     for (scope, request) in every_call(&relay) {
@@ -68,8 +124,12 @@ async fn a_key_opens_what_its_scopes_say() {
         assert_eq!(problem(answer, 403).await["code"], "missing_scope");
         let path = request.try_clone().unwrap().build().unwrap().url().path().to_owned();
         let found = status(request.bearer_auth(fits)).await;
-        let known = scope == "prompts" && !path.ends_with("/cancel");
-        assert_eq!(found, if known { 202 } else { 404 }, "{path}");
+        let expected = match path.as_str() {
+            "/v1/prompts" => 202,
+            "/v1/prompts:batch" => 200,
+            _ => 404,
+        };
+        assert_eq!(found, expected, "{path}");
     }
     let lower = relay.get("/v1/prompts/x").header("Authorization", "bearer acme-key");
     assert_eq!(status(lower).await, 404, "schemes have no case");
@@ -90,10 +150,14 @@ async fn tenants_do_not_see_each_other() {
     for key in ["globex-key", "plain-key"] {
         let answer = relay.get(&prompt).bearer_auth(key).send().await.unwrap();
         assert_eq!(problem(answer, 404).await["code"], "prompt_not_found");
+        let answer = relay.get(&format!("{prompt}/result")).bearer_auth(key).send().await.unwrap();
+        assert_eq!(problem(answer, 404).await["code"], "prompt_not_found");
         for name in ["t-1", "acme%2Ft-1", omnis] {
-            let path = format!("/v1/conversations/{name}/events");
-            let answer = relay.get(&path).bearer_auth(key).send().await.unwrap();
-            assert_eq!(problem(answer, 404).await["code"], "conversation_not_found", "{name}");
+            for what in ["events", "entries"] {
+                let path = format!("/v1/conversations/{name}/{what}");
+                let answer = relay.get(&path).bearer_auth(key).send().await.unwrap();
+                assert_eq!(problem(answer, 404).await["code"], "conversation_not_found", "{path}");
+            }
         }
     }
     let other = question(&json!({"conversationId": omnis}));

@@ -14,7 +14,7 @@ use crate::redis::TestRedis;
 const URL: &str = "/v1/conversations/t-1/events";
 
 #[expect(clippy::disallowed_methods, reason = "the entry's time does not matter here")]
-async fn publish(store: &Store) -> String {
+pub(super) async fn publish(store: &Store) -> String {
     let conversation = Conversation::from_full("t-1").unwrap();
     let about = About {
         namespace: "test",
@@ -204,6 +204,10 @@ async fn a_reader_outlives_redis() {
     assert_eq!(answer.headers()["retry-after"], "2");
     assert_eq!(problem(answer, 503).await["code"], "unavailable");
     let answer = relay.ask(&super::question(&json!({}))).send().await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "2");
+    problem(answer, 503).await;
+    let batch = json!({"prompts": [{}, super::question(&json!({})), super::question(&json!({}))]}).to_string();
+    let answer = relay.post("/v1/prompts:batch", batch).send().await.unwrap();
     assert_eq!(answer.headers()["retry-after"], "2");
     problem(answer, 503).await;
     let answer = super::webhooks::signed(&relay, &json!({"eventId": "e-1"}).to_string()).send().await.unwrap();

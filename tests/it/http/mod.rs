@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod auth;
+mod batch;
 mod dead;
 mod events;
+mod history;
 mod problems;
 mod prompts;
 mod sse;
@@ -77,6 +79,12 @@ impl Relay {
         let app = App::start(&config, parts).await.expect("the relay starts");
         let (redis_url, namespace) = (redis_url.to_owned(), namespace.to_owned());
         Self { app, sim, lifecycle, redis_url, namespace, base, http: Client::new() }
+    }
+
+    /// The same request from another address of this machine.
+    pub(super) async fn get_from(&self, address: [u8; 4], path: &str, key: &str) -> Response {
+        let http = Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap();
+        http.get(format!("{}{path}", self.base)).timeout(PATIENCE).bearer_auth(key).send().await.unwrap()
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {

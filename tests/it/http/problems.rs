@@ -1,6 +1,10 @@
 //! Failures are problem documents wherever they come from, and probes answer.
 
+use std::collections::BTreeSet;
+
 use omni_relay::runtime::metrics::METRICS;
+use omni_relay::simulator::Behaviour;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::{Relay, problem, question};
@@ -53,5 +57,112 @@ async fn probes_and_metrics_answer() {
     let unknown: Vec<&str> = exported.filter(|name| !METRICS.iter().any(|metric| metric.name == *name)).collect();
     assert_eq!(unknown, Vec::<&str>::new(), "not in the table");
     assert!(text.contains("omni_relay_prompts_accepted_total{via=\"http\"}"), "{text}");
+    relay.stop().await;
+}
+
+/// Status, code, detail.
+type Row = (u16, String, String);
+
+/// The rows of the table of problems.
+fn documented() -> BTreeSet<Row> {
+    let text = include_str!("../../../docs/PROTOCOL.md");
+    let table = text.split("| status | `code` | `detail` | |").nth(1).unwrap().lines().skip(2);
+    let rows = table.take_while(|line| line.starts_with('|')).map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let detail = if cells[3] == "–" { "" } else { cells[3] };
+        (cells[1].parse().unwrap(), cells[2].trim_matches('`').to_owned(), detail.to_owned())
+    });
+    rows.collect()
+}
+
+/// Collects problems as their callers see them.
+#[derive(Default)]
+struct Seen(BTreeSet<Row>);
+
+impl Seen {
+    async fn see(&mut self, request: RequestBuilder) {
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let problem = problem(answer, status).await;
+        let text = |name: &str| problem.get(name).map_or_else(String::new, |text| text.as_str().unwrap().to_owned());
+        self.0.insert((status, text("code"), text("detail")));
+    }
+}
+
+#[tokio::test]
+async fn every_problem_stands_in_the_table_word_by_word() {
+    let mut seen = Seen::default();
+    without_callers(&mut seen).await;
+    with_callers(&mut seen).await;
+    let mut expected = documented();
+    let before = expected.len();
+    // What no request of a caller brings about; tests of their own hold these.
+    expected.retain(|(status, _, _)| ![408, 500, 503].contains(status));
+    assert_eq!(before - expected.len(), 3);
+    assert_eq!(seen.0, expected);
+}
+
+async fn without_callers(seen: &mut Seen) {
+    let relay = Relay::start().await;
+    let ask = |more: Value| relay.ask(&question(&more));
+    for path in [
+        "/",
+        "/v1/prompts/%ff",
+        "/v1/prompts:batch",
+        "/v1/prompts/x",
+        "/v1/prompts/x?wait=x",
+        "/v1/conversations/x/events",
+        "/v1/conversations/x/events?from=x",
+        "/v1/conversations/x/entries",
+        "/v1/dead-letters/x",
+    ] {
+        seen.see(relay.get(path)).await;
+    }
+    seen.see(relay.get("/v1/prompts/x").header("Origin", "https://evil.example.com")).await;
+    seen.see(relay.post("/v1/prompts", "{")).await;
+    seen.see(relay.post("/v1/prompts", "{}")).await;
+    seen.see(relay.post("/v1/prompts:batch", "{}")).await;
+    seen.see(relay.post("/v1/prompts", vec![b' '; 300 * 1024])).await;
+    seen.see(relay.post("/webhooks/omni", "{}")).await;
+
+    let (first, second) = (relay.answered("t-1").await, relay.answered("t-2").await);
+    seen.see(ask(json!({"conversation": "t-1", "user": {"externalId": "emea-anna"}}))).await;
+    seen.see(ask(json!({"conversation": "t-1", "conversationId": second["conversationId"]}))).await;
+    relay.ask_and_wait(&json!({"idempotencyKey": "k"})).send().await.unwrap();
+    seen.see(ask(json!({"idempotencyKey": "k", "prompt": "another"}))).await;
+
+    let result = |object: &Value| relay.get(&format!("/v1/prompts/{}/result", object["promptId"].as_str().unwrap()));
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg(first["stream"].as_str().unwrap()).arg("MAXLEN").arg(0);
+    let _: usize = trim.query_async(&mut relay.redis().await).await.unwrap();
+    seen.see(result(&first)).await;
+    relay.sim.next_job(Behaviour::new().failed("QUERY_TIMEOUT", "the warehouse did not answer"));
+    seen.see(result(&relay.answered("t-3").await)).await;
+    relay.sim.next_job(Behaviour::new().never());
+    let unfinished: Value = ask(json!({})).send().await.unwrap().json().await.unwrap();
+    seen.see(result(&unfinished)).await;
+    relay.lifecycle.request_stop();
+}
+
+async fn with_callers(seen: &mut Seen) {
+    let relay = Relay::with(|sources| {
+        sources
+            .with("callers.acme.key", "acme-key")
+            .with("callers.acme.tenant", "acme")
+            .with("callers.acme.scopes", "prompts")
+    })
+    .await;
+    let ask = || relay.ask(&question(&json!({}))).bearer_auth("acme-key");
+    seen.see(relay.get("/v1/prompts/x").bearer_auth("acme-key")).await;
+    for (field, full) in [("prompts:acme", 20_000), ("prompts", 100_000)] {
+        let mut fill = redis::cmd("HINCRBY");
+        fill.arg(format!("{{{}}}:backlog", relay.namespace)).arg(field);
+        let _: i64 = fill.clone().arg(full).query_async(&mut relay.redis().await).await.unwrap();
+        seen.see(ask()).await;
+        let _: i64 = fill.arg(-full).query_async(&mut relay.redis().await).await.unwrap();
+    }
+    for _ in 0..21 {
+        seen.see(relay.get("/v1/prompts/x").bearer_auth("wrong")).await;
+    }
     relay.stop().await;
 }

@@ -72,6 +72,27 @@ async fn over_http_a_full_backlog_says_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_backlog_turns_away_those_of_a_batch_that_are_new() {
+    let world = world().await;
+    let mut known = prompt("t");
+    known["idempotencyKey"] = "k".into();
+    let batch = async |prompts: &[Value]| -> Value {
+        let request = world.http.post(format!("{}/v1/prompts:batch", world.url)).bearer_auth(ACME);
+        request.json(&json!({"prompts": prompts})).send().await.unwrap().json().await.unwrap()
+    };
+    let first = batch(std::slice::from_ref(&known)).await;
+    assert_eq!(first["items"][0]["status"], 202);
+    answered(&world, "acme/t").await;
+    full(&world, "prompts:acme", 20_000).await;
+    let items = &batch(&[prompt("u"), known]).await["items"];
+    assert_eq!((&items[0]["status"], &items[0]["retryAfter"]), (&json!(429), &json!(10)));
+    assert_eq!(items[0]["problem"]["code"], "backlog");
+    assert_eq!(items[1]["prompt"]["promptId"], first["items"][0]["prompt"]["promptId"]);
+    full(&world, "prompts:acme", -20_000).await;
+    assert_eq!(world.sim.jobs().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pushed_prompt_beyond_its_tenants_share_is_kept_and_blocks_nobody() {
     let world = world().await;
     full(&world, "prompts:acme", 20_000).await;
