@@ -150,6 +150,7 @@ fn allowed(namespace: &str, key: &str) -> Option<(&'static str, Option<i64>)> {
         "alias" => ("alias", Some(RETENTION + DAY + SECOND)),
         "dead" if name != "dead" => ("closed letter", Some(RETENTION)),
         "audit" => ("audit", None),
+        "user" => ("user", Some(DAY)),
         "unhandled" => ("unhandled", None),
         "answers" => ("answers", None),
         // One Omni key's counters.

@@ -28,4 +28,5 @@ mod streams;
 mod submit;
 mod tls;
 mod turns;
+mod users;
 mod walk;
