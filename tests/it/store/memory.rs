@@ -73,6 +73,11 @@ async fn of_every_kind(world: &World, n: usize) {
     if n % 50 == 29 {
         body["conversation"] = json!(format!("line-{n}"));
     }
+    match n % 50 {
+        31 => body["user"] = json!({"externalId": "emea-anna"}),
+        37 => body["user"] = json!({"externalId": format!("nobody-{n}")}),
+        _ => {}
+    }
     let asked = world.ask_with(body).await;
     if n % 50 == 29 {
         let second = world.ask_in(&asked.conversation, "and by month?").await;
@@ -196,6 +201,6 @@ async fn hold(world: &World, redis: &mut MultiplexedConnection, prompts: usize, 
             assert_eq!(kinds.get(kind), None, "{kind} is still there");
         }
     } else {
-        assert!(kinds.contains_key("record"), "{kinds:?}");
+        assert!(kinds.contains_key("record") && kinds.contains_key("user"), "{kinds:?}");
     }
 }
