@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::config::{Callers, Config};
+use crate::config::{Callers, Config, UserCreation};
 use crate::http::{self, Services};
 use crate::model::Backoff;
 use crate::model::prompt::Defaults;
@@ -40,6 +40,8 @@ const SUBMIT_HANDLERS: usize = 16;
 const PROCESS_HANDLERS: usize = 64;
 /// Longest call of Omni.
 const OMNI_TIMEOUT: Duration = Duration::from_secs(30);
+/// In which Omni's requests are granted: a second longer than its own minute, as they do not take equally long to arrive.
+const BUDGET_WINDOW: Duration = Duration::from_secs(61);
 
 /// What a process brings along.
 pub struct Parts {
@@ -53,7 +55,7 @@ pub struct Parts {
     pub patience: (u32, Duration),
     /// When quiet prompts are looked at.
     pub tuning: Tuning,
-    /// In which Omni grants its requests: a second longer than its own minute, as they do not take equally long to arrive.
+    /// In which Omni grants its requests.
     pub budget_window: Duration,
 }
 
@@ -61,7 +63,7 @@ impl Parts {
     /// As `serve` runs.
     pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
         let patience = (8, hasten(Duration::from_secs(1)));
-        let (tuning, budget_window) = (Tuning::default(), hasten(Duration::from_secs(61)));
+        let (tuning, budget_window) = (Tuning::default(), hasten(BUDGET_WINDOW));
         Self { clock: Clock::system(), lifecycle, metrics, patience, tuning, budget_window }
     }
 }
@@ -128,6 +130,28 @@ impl App {
     }
 }
 
+/// Finds users as the relay does, in its budget, for commands that stand beside it. It makes nobody.
+pub fn directory(config: &Config, store: &Store) -> anyhow::Result<Directory> {
+    let (omni, keys) = omni(config, store, hasten(BUDGET_WINDOW), Readiness::new().register("omni"))?;
+    Ok(Directory::new(store.clone(), omni, keys, UserCreation::Never))
+}
+
+/// Omni, and the keys to it.
+fn omni(config: &Config, store: &Store, window: Duration, handle: Handle) -> anyhow::Result<(Arc<Omni>, Arc<KeyRing>)> {
+    let options = OmniOptions {
+        base_url: config.omni.base_url.clone(),
+        timeout: hasten(OMNI_TIMEOUT),
+        result_max_bytes: config.results.max,
+    };
+    let omni = Omni::new(options).context("failed to use omni.base_url")?;
+    let keys: Result<Vec<ApiKey>, _> = config.omni.api_keys.iter().map(ApiKey::new).collect();
+    let keys = keys.context("failed to use omni.api_keys")?;
+    let owed = if config.webhook.public_url.is_some() { 1 } else { 2 };
+    let quota = Quota { limit: config.omni.requests_per_minute, window, owed };
+    let keys = KeyRing::new(store.clone(), keys, quota, handle).context("omni.api_keys is empty")?;
+    Ok((Arc::new(omni), Arc::new(keys)))
+}
+
 fn stages(
     config: &Config,
     parts: &Parts,
@@ -136,22 +160,8 @@ fn stages(
     intake: Intake,
     omni_handle: Handle,
 ) -> anyhow::Result<()> {
-    let options = OmniOptions {
-        base_url: config.omni.base_url.clone(),
-        timeout: hasten(OMNI_TIMEOUT),
-        result_max_bytes: config.results.max,
-    };
-    let omni = Arc::new(Omni::new(options).context("failed to use omni.base_url")?);
-    let keys: Result<Vec<ApiKey>, _> = config.omni.api_keys.iter().map(ApiKey::new).collect();
-    let quota = Quota {
-        limit: config.omni.requests_per_minute,
-        window: parts.budget_window,
-        owed: if pace.after.is_some() { 1 } else { 2 },
-    };
-    let keys = keys.context("failed to use omni.api_keys")?;
-    let keys = KeyRing::new(store.clone(), keys, quota, omni_handle).context("omni.api_keys is empty")?;
-    let keys = Arc::new(keys);
-    let directory = Directory::new(omni.clone(), keys.clone());
+    let (omni, keys) = omni(config, store, parts.budget_window, omni_handle)?;
+    let directory = Directory::new(store.clone(), omni.clone(), keys.clone(), config.users.create);
     let limits = |handlers| Limits {
         handlers,
         claim_after: config.pipeline.claim_after,

@@ -15,6 +15,7 @@ use super::prompt::Prompt;
 use super::serve::Serve;
 use super::simulate::Simulate;
 use super::tail::Tail;
+use super::users::Users;
 use super::webhook::Webhook;
 
 const CONFIG: &str = "The configuration file, in TOML; else the one that OMNI_RELAY_CONFIG names";
@@ -39,6 +40,7 @@ enum Command {
     Tail(Tail),
     Prompt(Prompt),
     Dead(Dead),
+    Users(Users),
     Webhook(Webhook),
     Config(Configuration),
     Completions(Completions),
@@ -75,6 +77,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tail(command) => command.run(config),
         Command::Prompt(command) => command.run(config),
         Command::Dead(command) => command.run(config),
+        Command::Users(command) => command.run(config),
         Command::Webhook(command) => command.run(),
         Command::Config(command) => command.run(config),
         Command::Completions(command) => command.run(self::command()),

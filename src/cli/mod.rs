@@ -17,6 +17,7 @@ mod show;
 mod simulate;
 mod store;
 mod tail;
+mod users;
 mod values;
 mod webhook;
 

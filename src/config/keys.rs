@@ -57,7 +57,7 @@ pub const KEYS: &[Key] = &[
     key("retention", "14d", DURATION, "how long a finished prompt and its entries are kept"),
     key("answers.max_age", "7d", DURATION, "how long the stream of all answers keeps an entry"),
     key("answers.max_len", "1000000", "a whole number of at least 1", "how many entries the stream of all answers keeps"),
-    key("users.create", "with_profile", "never, with_profile or always", "when a user unknown to Omni is created there").later(),
+    key("users.create", "with_profile", "never, with_profile or always", "when a user unknown to Omni is created there"),
     key("tokens.secrets", "", SECRETS, "sign browser and MCP tokens; shared by the replicas; without: no tokens").secret().later(),
     key("callers.<name>.key", "", "one or two of <key> or sha256:<64 hexadecimal digits>", "the bearer key of a caller, two while it is rotated").secret(),
     key("callers.<name>.tenant", "", "1 to 64 of A-Z a-z 0-9 . _ -", "the tenant a caller is bound to; without: an operator's caller"),

@@ -260,14 +260,8 @@ fn warnings_name_risks_and_settings_without_effect() {
         .with("webhook.secrets", "a-secret-of-some-length");
     assert_eq!(load(safe.clone()).config.warnings(), [] as [String; 0]);
     let risky = least().with("omni.allow_http", "true").with("omni.run_as_key_owner", "true");
-    let warnings = load(risky.with("users.create", "always")).config.warnings().join("\n");
-    for expected in [
-        "users.create has no effect",
-        "no callers",
-        "omni.allow_http is on",
-        "run_as_key_owner is on",
-        "public_url is not set",
-    ] {
+    let warnings = load(risky).config.warnings().join("\n");
+    for expected in ["no callers", "omni.allow_http is on", "run_as_key_owner is on", "public_url is not set"] {
         assert!(warnings.contains(expected), "{warnings}");
     }
     for key in KEYS.iter().filter(|key| !key.in_effect) {

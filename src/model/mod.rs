@@ -11,6 +11,7 @@ mod fields;
 pub mod ids;
 pub mod letter;
 pub mod phase;
+pub mod profile;
 pub mod prompt;
 pub mod retry;
 pub mod user;

@@ -228,7 +228,10 @@ fn nested_user(fields: &mut Fields, object: Map<String, Value>) -> Option<User> 
     let mut profile = Map::new();
     for name in &PROFILE[..7] {
         if let Some(value) = inner.take(name) {
-            profile.insert((*name).to_owned(), value);
+            match super::profile::wrong(name, &value) {
+                Some(expected) => inner.wrong(name, expected),
+                None => drop(profile.insert((*name).to_owned(), value)),
+            }
         }
     }
     if serde_json::to_string(&profile).is_ok_and(|text| text.len() > MAX_PROFILE) {

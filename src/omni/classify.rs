@@ -15,6 +15,7 @@ pub(super) enum Operation {
     Result,
     Cancel,
     Users,
+    Session,
     Conversations,
     Conversation,
 }
@@ -27,6 +28,7 @@ impl Operation {
             Self::Result => "result",
             Self::Cancel => "cancel",
             Self::Users => "users",
+            Self::Session => "session",
             Self::Conversations => "conversations",
             Self::Conversation => "conversation",
         }
@@ -68,12 +70,13 @@ pub(super) fn status(operation: Operation, status: StatusCode, headers: &HeaderM
 mod tests {
     use super::*;
 
-    const ALL: [Operation; 7] = [
+    const ALL: [Operation; 8] = [
         Operation::Create,
         Operation::Status,
         Operation::Result,
         Operation::Cancel,
         Operation::Users,
+        Operation::Session,
         Operation::Conversations,
         Operation::Conversation,
     ];
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_call() {
-        use Operation::{Cancel, Conversation, Create, Result, Status, Users};
+        use Operation::{Cancel, Conversation, Create, Result, Session, Status, Users};
         for (operation, code, expected) in [
             (Create, 404, "refused"),
             (Create, 409, "conflict"),
@@ -116,6 +119,7 @@ mod tests {
             (Result, 409, "not_ready"),
             (Result, 425, "not_ready"),
             (Users, 404, "refused"),
+            (Session, 404, "refused"),
             (Conversation, 404, "refused"),
         ] {
             assert_eq!(kind(operation, code), expected, "{operation:?} {code}");

@@ -1,6 +1,6 @@
 //! The only speaker of Omni: its REST calls, one file per verb, and the webhooks it sends.
 //!
-//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds embed users and reads conversations. Every failure is an
+//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds and makes embed users and reads conversations. Every failure is an
 //! [`OmniError`] that says whether the request may be repeated.
 //! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
 
@@ -17,6 +17,7 @@ mod event;
 mod lenient;
 mod result;
 mod retry_after;
+mod session;
 pub mod signature;
 mod status;
 mod users;
@@ -31,5 +32,7 @@ pub use detail::Detail;
 pub use error::{Doubt, OmniError, TransportError};
 pub use event::{Event, MalformedEvent};
 pub use result::JobResult;
+pub use session::{EmbedUser, SessionPath};
 pub use status::{JobError, JobStatus, Progress};
+pub use users::{UserPage, UserSearch};
 pub use webhook::{MAX_WEBHOOK_BODY, Verified, WebhookRejection, WebhookVerifier};

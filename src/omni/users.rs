@@ -37,34 +37,63 @@ struct Row<'a> {
     active: Member<'a>,
 }
 
+/// How far a look-up has come; it begins at the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserSearch {
+    start: usize,
+    pages: usize,
+}
+
+impl Default for UserSearch {
+    fn default() -> Self {
+        Self { start: 1, pages: 0 }
+    }
+}
+
+/// What one page of users shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserPage {
+    /// The id to act for (`userId`).
+    Found(Uuid),
+    /// No such user exists.
+    Nobody,
+    /// Not here: Omni ignored the filter, and there is another page.
+    More(UserSearch),
+}
+
 impl Omni {
-    /// The id to act for (`userId`), or nothing when no such user exists. Costs one request, and up to ten where Omni
-    /// ignores the filter. Every row is compared here, exactly: Omni's filter is a help, not a proof.
-    pub async fn find_user(&self, key: &ApiKey, external_id: &str) -> Result<Option<Uuid>, OmniError> {
+    /// Looks for a user: one request, and where Omni ignores the filter one more for each page, up to ten. Every row is
+    /// compared here, exactly: Omni's filter is a help, not a proof.
+    pub async fn look_for_user(
+        &self,
+        key: &ApiKey,
+        external_id: &str,
+        search: UserSearch,
+    ) -> Result<UserPage, OmniError> {
         let filter = format!("embedExternalId eq \"{}\"", escape(external_id));
-        let mut start = 1;
-        for _ in 0..MOST_PAGES {
-            let request = self.request(Method::GET, key, "/api/scim/v2/embed/Users").query(&[
-                ("filter", filter.as_str()),
-                ("count", &PAGE.to_string()),
-                ("startIndex", &start.to_string()),
-            ]);
-            let body = self.call(Operation::Users, request, MAX_ANSWER).await?;
-            let page: Page<'_> =
-                serde_json::from_slice(&body).map_err(|_| OmniError::BadBody { what: "the user list is no list" })?;
-            if let Some(id) = page.only_match(external_id)? {
-                return Ok(Some(id));
-            }
-            let rows = page.resources.len();
-            let next = start + rows.max(lenient::count(page.size).unwrap_or(0));
-            // Without a total, a page that is not full is the last one.
-            let more = lenient::count(page.total).map_or(rows >= PAGE, |total| next <= total);
-            if rows == 0 || !more {
-                return Ok(None);
-            }
-            start = next;
+        let request = self.request(Method::GET, key, "/api/scim/v2/embed/Users").query(&[
+            ("filter", filter.as_str()),
+            ("count", &PAGE.to_string()),
+            ("startIndex", &search.start.to_string()),
+        ]);
+        let body = self.call(Operation::Users, request, MAX_ANSWER).await?;
+        let page: Page<'_> =
+            serde_json::from_slice(&body).map_err(|_| OmniError::BadBody { what: "the user list is no list" })?;
+        if let Some(id) = page.only_match(external_id)? {
+            return Ok(UserPage::Found(id));
         }
-        Err(OmniError::UserListTooLong { seen: start - 1 })
+        let rows = page.resources.len();
+        let next = search.start + rows.max(lenient::count(page.size).unwrap_or(0));
+        // Without a total, a page that is not full is the last one.
+        let more = lenient::count(page.total).map_or(rows >= PAGE, |total| next <= total);
+        if rows == 0 || !more {
+            return Ok(UserPage::Nobody);
+        }
+        let pages = search.pages + 1;
+        if pages == MOST_PAGES {
+            return Err(OmniError::UserListTooLong { seen: next - 1 });
+        }
+        Ok(UserPage::More(UserSearch { start: next, pages }))
     }
 }
 

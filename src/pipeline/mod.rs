@@ -6,11 +6,13 @@
 
 mod answer;
 pub mod cancel;
+mod creation;
 pub mod dead_letters;
 mod decide;
 pub mod directory;
 pub mod due;
 mod ending;
+mod flights;
 mod in_work;
 pub mod intake;
 pub mod keyring;

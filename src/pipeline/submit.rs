@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::directory::{Directory, NoUser};
+use super::directory::{Acting, Directory, NoUser};
 use super::keyring::{Halt, KeyRing, Permit};
 use super::reconcile::Pace;
 use super::stage::{Admission, Disposition, Stage};
@@ -52,12 +52,21 @@ pub struct Submitter {
     pub weight: Box<dyn Fn(&str) -> u32 + core::marker::Send + Sync>,
 }
 
+/// What came of sending a prompt to Omni.
+enum Sent {
+    /// Nothing is left to be done, or somebody else does it.
+    Decided(Disposition),
+    /// Omni did not take it: the prompt is queued again.
+    NotTaken(Halt),
+}
+
 /// Until those that are being sent have been.
 const SOON: Duration = Duration::from_millis(20);
 /// A busy conversation: first and longest wait.
 const BUSY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 
 impl Submitter {
+    /// A user who is only remembered may be gone by now: where Omni refuses to act for one, it is looked up once more.
     async fn submit(
         &self,
         delivery: &Delivery,
@@ -65,39 +74,60 @@ impl Submitter {
         record: &Record,
         prompt: &Prompt,
     ) -> Result<Disposition, StoreError> {
-        let permit = match self.keys.start(1 + Directory::requests(&prompt.user)).await {
-            Ok(permit) => permit,
-            Err(halt) => return after(record, envelope, halt),
-        };
-        let user_id = match self.directory.resolve(&permit, &prompt.user).await {
-            Ok(user_id) => user_id,
-            Err(NoUser::Unknown) => {
-                return Ok(refuse(record.id, record, "user_not_found", NoUser::Unknown.to_string()));
+        let mut refusal: Option<(Uuid, Halt)> = None;
+        loop {
+            let acting = match self.directory.start(&prompt.user).await {
+                Ok(acting) => acting,
+                Err(NoUser::Halt(halt)) => return after(record, envelope, halt),
+                Err(none) => return Ok(without_user(record, &none)),
+            };
+            match refusal {
+                // It is the same one still, so it was not for the id.
+                Some((id, halt)) if acting.user_id == Some(id) => return after(record, envelope, halt),
+                _ => {}
             }
-            Err(NoUser::Halt(halt)) => return after(record, envelope, halt),
-        };
+            let again = refusal.is_some();
+            match (self.send(delivery, record, prompt, &acting).await?, acting.user_id) {
+                (Sent::Decided(decision), _) => return Ok(decision),
+                (Sent::NotTaken(halt), Some(id)) if acting.remembered && !again && may_be_dead(&halt) => {
+                    self.directory.doubt(&prompt.user, id).await?;
+                    refusal = Some((id, halt));
+                }
+                (Sent::NotTaken(halt), _) => return after(record, envelope, halt),
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        delivery: &Delivery,
+        record: &Record,
+        prompt: &Prompt,
+        acting: &Acting<'_>,
+    ) -> Result<Sent, StoreError> {
         let now = self.clock.now_ms();
         let check = self.pace.sending_check(now);
+        let permit = &acting.permit;
         let conversation_id = match self.store.send(delivery, record, permit.key().id(), now, check).await? {
             Send::Go(conversation_id) => conversation_id,
-            Send::Not(Phase::Sending) => return Ok(outcome_unknown(record)),
-            Send::Cancelled => return Ok(cancelled(record)),
-            Send::Lost => return Ok(Disposition::Lost),
-            Send::Not(_) | Send::Missing => return Ok(Disposition::Done),
+            Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
+            Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
+            Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
+            Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
         };
         failpoint::hit("submit.sending").await;
-        match self.create(&permit, record, prompt, user_id, conversation_id.as_deref()).await {
+        match self.create(permit, record, prompt, acting.user_id, conversation_id.as_deref()).await {
             Ok(created) => {
                 failpoint::hit("submit.created").await;
-                self.created(record, &created).await
+                self.created(record, &created).await.map(Sent::Decided)
             }
             Err(Halt::Omni(error)) if error.outcome_unknown() => {
                 warn!(prompt.id = %record.id, error = %error, "outcome of the create is unknown");
-                Ok(Disposition::Done)
+                Ok(Sent::Decided(Disposition::Done))
             }
             Err(halt) => {
                 let given_up = self.store.unsend(delivery, record.id, self.clock.now_ms()).await?;
-                if given_up { Ok(cancelled(record)) } else { after(record, envelope, halt) }
+                Ok(if given_up { Sent::Decided(cancelled(record)) } else { Sent::NotTaken(halt) })
             }
         }
     }
@@ -251,6 +281,24 @@ fn after(record: &Record, envelope: &Envelope<Submit>, halt: Halt) -> Result<Dis
         }
         _ => return super::ending::after(Halt::Omni(error)),
     })
+}
+
+/// There is nobody to ask as.
+fn without_user(record: &Record, none: &NoUser) -> Disposition {
+    let (code, message) = match none {
+        NoUser::NotCreated(error) => {
+            let said = error.detail().and_then(|detail| detail.message.clone());
+            ("user_not_created", said.unwrap_or_else(|| "Omni refused to create the embed user".to_owned()))
+        }
+        NoUser::Unseen => return Disposition::Retry { error: none.to_string(), not_before: None },
+        NoUser::Unknown | NoUser::Halt(_) => ("user_not_found", NoUser::Unknown.to_string()),
+    };
+    refuse(record.id, record, code, message)
+}
+
+/// Whether Omni may have refused because the user is gone.
+fn may_be_dead(halt: &Halt) -> bool {
+    matches!(halt, Halt::Omni(OmniError::Refused { status, .. }) if matches!(status.as_u16(), 403 | 404))
 }
 
 /// Somebody asked to cancel it while it was being sent, and Omni did not take it.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::behaviour::Behaviour;
 use super::core::Core;
 use super::fault::{Fault, Matches};
-use super::options::{Options, User};
+use super::options::{Options, Sessions, User};
 use super::routes;
 use super::runner;
 use super::socket::{Plug, Sockets};
@@ -85,6 +85,16 @@ impl Simulator {
     /// Deletes every user with this external id.
     pub fn remove_user(&self, external_id: &str) {
         self.core.change(|world| world.users.retain(|user| user.external_id != external_id));
+    }
+
+    /// The user with this external id.
+    pub fn user(&self, external_id: &str) -> Option<User> {
+        self.core.world().users.iter().find(|user| user.external_id == external_id).cloned()
+    }
+
+    /// How users are made from now on.
+    pub fn sessions(&self, sessions: Sessions) {
+        self.core.change(|world| world.sessions = sessions);
     }
 
     /// Finishes a job now, held or not, as it was going to end. Unknown and finished jobs stay as they are.

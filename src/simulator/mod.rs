@@ -31,5 +31,5 @@ pub use behaviour::{Behaviour, CancelRace, CreateReply, EventIds, Outcome, Resul
 pub use fault::{Fault, FaultKind, Matches};
 pub use handle::Simulator;
 pub use job::JobState;
-pub use options::{Options, User};
+pub use options::{Options, Sessions, User};
 pub use view::{JobView, Request};

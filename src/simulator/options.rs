@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -78,6 +79,25 @@ pub struct User {
     /// The only region whose rows this user sees; none: all of them.
     pub region: Option<String>,
     pub active: bool,
+    /// What generate-session said last, name and external id left out.
+    pub profile: Map<String, Value>,
+}
+
+/// How generate-session makes users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// Whether `/api/v1/…` is known.
+    pub v1: bool,
+    /// Whether `/api/unstable/…` is known.
+    pub unstable: bool,
+    /// In so many lists a user does not show up yet who was just made.
+    pub unseen: u32,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { v1: true, unstable: true, unseen: 0 }
+    }
 }
 
 impl User {
@@ -93,6 +113,7 @@ impl User {
             id: Builder::from_random_bytes(bytes).into_uuid(),
             region: region_of(external_id).map(str::to_owned),
             active: true,
+            profile: Map::new(),
         }
     }
 

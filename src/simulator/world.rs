@@ -13,7 +13,7 @@ use super::budget::Budget;
 use super::conversation::Conversation;
 use super::fault::Fault;
 use super::job::{Job, JobState, Step};
-use super::options::{Options, User};
+use super::options::{Options, Sessions, User};
 use super::view::Request;
 
 pub(super) struct World {
@@ -21,6 +21,9 @@ pub(super) struct World {
     by_id: HashMap<Uuid, usize>,
     pub(super) conversations: HashMap<Uuid, Conversation>,
     pub(super) users: Vec<User>,
+    pub(super) sessions: Sessions,
+    /// Who was just made, and in how many lists they do not show up yet.
+    pub(super) unseen: HashMap<Uuid, u32>,
     /// Grows with every request; a simulator lives as long as a test or a demo.
     pub(super) requests: Vec<Request>,
     pub(super) next: VecDeque<Behaviour>,
@@ -40,6 +43,8 @@ impl World {
             by_id: HashMap::new(),
             conversations: HashMap::new(),
             users: options.users.clone(),
+            sessions: Sessions::default(),
+            unseen: HashMap::new(),
             requests: Vec::new(),
             next: VecDeque::new(),
             default: options.behaviour.clone(),

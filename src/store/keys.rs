@@ -24,6 +24,7 @@
 //! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled (`what`) which letter or prompt (`id`) | 90 d |
 //! | `{N}:budget:<keyId>` | hash | one Omni key: `closed` until when and `why`, `strikes`; who waits for room: `finishing`, `polling` | minutes |
 //! | `{N}:budget:<keyId>:granted`, `:charged`, `:polls` | lists | when each request of the window went out; starts, with what they will need; polls | the window |
+//! | `{N}:user:<hash>` | string | Omni's id of the embed user with this external id (its hash), or `-`: nobody | 24 h; `-` 30 s |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
 //! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
@@ -169,6 +170,11 @@ impl Keys {
     pub fn budget(&self, key_id: &str) -> [String; 4] {
         let state = self.control("budget", key_id);
         [format!("{state}:granted"), format!("{state}:charged"), format!("{state}:polls"), state]
+    }
+
+    /// Who stands behind an external id. There is one Omni to a namespace, and tenants share its users.
+    pub fn user(&self, external_id: &str) -> String {
+        self.control("user", &short_hash(external_id))
     }
 
     /// A conversation's stream.

@@ -2,7 +2,7 @@
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
-//! stands in [`backlog`]. A [`delivery::Delivery`] is work that is
+//! stands in [`backlog`], whom Omni knows in [`users`]. A [`delivery::Delivery`] is work that is
 //! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
 
 pub mod accept;
@@ -29,6 +29,7 @@ mod script;
 pub mod settle;
 pub mod streams;
 pub mod submit;
+pub mod users;
 pub mod wake;
 
 use std::sync::Arc;

@@ -21,6 +21,9 @@ fn every_command_explains_itself_and_its_exit_codes() {
         "dead show",
         "dead replay",
         "dead discard",
+        "users",
+        "users resolve",
+        "users forget",
         "webhook",
         "webhook sign",
         "webhook verify",
@@ -64,6 +67,8 @@ fn what_is_not_understood_ends_with_two() {
         &["dead", "list", "--limit", "0"],
         &["dead", "list", "--cursor", "1"],
         &["dead", "replay"],
+        &["users", "resolve"],
+        &["users", "forget", ""],
         &["webhook", "sign", "--secret", "typed"],
         &["config", "show", "-o", "xml"],
     ] {

@@ -11,4 +11,5 @@ mod help;
 mod serve;
 mod session;
 mod simulate;
+mod users;
 mod webhook;

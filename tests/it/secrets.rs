@@ -12,7 +12,7 @@ async fn nothing_secret_is_logged_or_measured() {
     let process = Process::start(&world, &[("RUST_LOG", "trace,h2=info,hyper_util=info,reqwest=info")]).await;
     let user = json!({"externalId": "emea-anna", "name": "Anna Geheim", "email": "anna@geheim.example"});
     let secrets =
-        ["ACME pays", "Geheim", "geheim.example", "metadata-of-acme", "ledger-of-acme", SECRET, "omni_osk_test"];
+        ["ACME pays", "Geheim", "geheim", "emea-anna", "metadata-of-acme", "ledger-of-acme", SECRET, "omni_osk_test"];
 
     let body = json!({"prompt": "revenue by region where ACME pays", "user": user, "conversation": "thread",
                       "metadata": {"note": "metadata-of-acme"}});
@@ -33,6 +33,8 @@ async fn nothing_secret_is_logged_or_measured() {
     eventually("the pushed prompt is a dead letter", async || (world.letters().await.len() == 2).then_some(())).await;
     let wrong = world.post(&json!({"what ACME pays": "Geheim", "user": user})).await;
     assert_eq!(wrong.status(), 422);
+    world.sim.heal();
+    users(&world).await;
     let metrics = world.get("/metrics").await.text().await.unwrap();
 
     let log = process.log();
@@ -43,5 +45,25 @@ async fn nothing_secret_is_logged_or_measured() {
         let told: Vec<&String> = log.iter().filter(|line| line.contains(secret)).collect();
         assert!(told.is_empty(), "{secret:?} is in the log: {told:#?}");
         assert!(!metrics.contains(secret), "{secret:?} is in the metrics");
+    }
+}
+
+/// One who is made, after a failure and a refusal; one who is not there; one whose remembered id is dead.
+async fn users(world: &World) {
+    let nora = json!({"externalId": "nora@geheim.example", "name": "Nora Geheim", "groups": ["group-geheim"],
+                      "userAttributes": {"attribute-geheim": "value-geheim"}});
+    world.sim.fault(Fault::new("POST", "/generate-session", FaultKind::Status(503, None)));
+    let made = world.ask_with(json!({"prompt": "what ACME pays", "user": nora})).await;
+    world.eventually_answered(&made).await;
+    world.sim.fault(Fault::new("POST", "/generate-session", FaultKind::Status(403, None)));
+    let mut norbert = nora;
+    norbert["externalId"] = "norbert@geheim.example".into();
+    let nobody = json!({"externalId": "nobody@geheim.example"});
+    world.sim.remove_user("nora@geheim.example");
+    let gone = json!({"externalId": "nora@geheim.example"});
+    for user in [norbert, nobody, gone] {
+        let refused = world.ask_with(json!({"prompt": "what ACME pays", "user": user})).await;
+        let code = world.eventually_ends(&refused).await["data"]["error"]["code"].take();
+        assert!(code == "user_not_created" || code == "user_not_found", "{code}");
     }
 }

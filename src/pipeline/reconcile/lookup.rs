@@ -8,8 +8,7 @@ use super::run::Reconciler;
 use super::sighting::Sighting;
 use crate::model::Prompt;
 use crate::omni::{ConversationHead, OmniError};
-use crate::pipeline::Directory;
-use crate::pipeline::directory::NoUser;
+use crate::pipeline::directory::Known;
 use crate::pipeline::keyring::{Halt, Permit};
 use crate::store::record::Record;
 
@@ -41,17 +40,16 @@ impl Reconciler {
         let sighting = Sighting { text: &prompt.prompt, sent: sent.unwrap_or(Timestamp::MAX) };
         let known = self.store.omnis_conversation(&record.conversation).await?.and_then(|id| id.parse().ok());
         // Granted together, so that a look-up that begins can end; what few need beyond that goes as what it is: finishing.
-        let requests = match known {
-            Some(_) => 1,
-            None => 2 + Directory::requests(&prompt.user),
-        };
-        let mut permit = self.keys.poll(record.key_id.as_deref(), requests).await?;
-        let conversations = match known {
-            Some(id) => vec![id],
-            None => match self.opened(&permit, prompt, &sighting).await? {
-                Some(conversations) => conversations,
+        let key_id = record.key_id.as_deref();
+        let (mut permit, conversations) = if let Some(id) = known {
+            (self.keys.poll(key_id, 1).await?, vec![id])
+        } else {
+            let user = self.directory.known(&prompt.user, false).await?;
+            let permit = self.keys.poll(key_id, 2 + user.requests()).await?;
+            match self.opened(&permit, user, &sighting).await? {
+                Some(conversations) => (permit, conversations),
                 None => return Ok(Seen::Unclear),
-            },
+            }
         };
         let mut orphans: Vec<Orphan> = Vec::new();
         for (read, conversation_id) in conversations.into_iter().enumerate() {
@@ -84,13 +82,16 @@ impl Reconciler {
     async fn opened(
         &self,
         permit: &Permit<'_>,
-        prompt: &Prompt,
+        user: Known,
         sighting: &Sighting<'_>,
     ) -> Result<Option<Vec<Uuid>>, Halt> {
-        let user_id = match self.directory.resolve(permit, &prompt.user).await {
-            Ok(user_id) => user_id,
-            Err(NoUser::Unknown) => return Ok(Some(Vec::new())),
-            Err(NoUser::Halt(halt)) => return Err(halt),
+        let user_id = match user {
+            Known::User(user_id, _) => user_id,
+            Known::Nobody => return Ok(Some(Vec::new())),
+            Known::Ask(asking) => match self.directory.look_up(permit, asking).await? {
+                None => return Ok(Some(Vec::new())),
+                found => found,
+            },
         };
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;

@@ -5,6 +5,7 @@ mod conversations;
 mod create;
 mod result;
 mod router;
+mod sessions;
 mod status;
 mod users;
 

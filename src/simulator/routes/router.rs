@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use super::super::core::Core;
 use super::super::gate;
 use super::super::wire::Refusal;
-use super::{cancel, conversations, create, result, status, users};
+use super::{cancel, conversations, create, result, sessions, status, users};
 
 /// Omni takes about 15 MB.
 const BODY_LIMIT: usize = 16 << 20;
@@ -25,6 +25,8 @@ pub(in super::super) fn router(core: Arc<Core>) -> Router {
         .route("/api/v1/ai/conversations/{id}", get(conversations::detail))
         .route("/api/scim/v2/embed/Users", get(users::list))
         .route("/api/scim/v2/embed/Users/{id}", get(users::show).delete(users::delete))
+        .route("/api/v1/embed/sso/generate-session", post(sessions::v1))
+        .route("/api/unstable/embed/sso/generate-session", post(sessions::unstable))
         .fallback(|| async { Refusal::new(404, "Not Found") })
         .method_not_allowed_fallback(|| async { Refusal::new(405, "Method Not Allowed") })
         .layer(from_fn_with_state(Arc::clone(&core), gate::pass))

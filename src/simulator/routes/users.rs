@@ -24,18 +24,24 @@ pub(super) async fn list(State(core): State<Arc<Core>>, Query(search): Query<Sea
     let filter = search.filter.as_deref().map(Filter::read).transpose()?;
     let filter = filter.filter(|_| !core.options.ignore_scim_filter);
     let start = search.start_index.unwrap_or(1).max(1);
-    let world = core.world();
-    let found: Vec<&User> =
-        world.users.iter().filter(|user| filter.as_ref().is_none_or(|filter| filter.fits(user))).collect();
+    let mut world = core.world();
+    let shy = std::mem::take(&mut world.unseen);
+    let found: Vec<&User> = world
+        .users
+        .iter()
+        .filter(|user| !shy.contains_key(&user.id) && filter.as_ref().is_none_or(|filter| filter.fits(user)))
+        .collect();
     let page: Vec<Value> =
         found.iter().skip(start - 1).take(search.count.unwrap_or(100)).map(|user| write(user)).collect();
-    Ok(Json(json!({
+    let answer = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": found.len(),
         "startIndex": start,
         "itemsPerPage": page.len(),
         "Resources": page,
-    })))
+    });
+    world.unseen = shy.into_iter().filter(|(_, lists)| *lists > 1).map(|(id, lists)| (id, lists - 1)).collect();
+    Ok(Json(answer))
 }
 
 pub(super) async fn show(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {

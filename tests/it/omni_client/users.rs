@@ -1,7 +1,7 @@
 //! How an embed user is found, and when nobody is.
 
 use axum::Json;
-use omni_relay::omni::OmniError;
+use omni_relay::omni::{EmbedUser, OmniError, SessionPath, UserPage, UserSearch};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,16 +17,28 @@ fn page(rows: &[Value], start: usize, total: &Value) -> Json<Value> {
     }))
 }
 
+/// Turns the pages.
+async fn find_at(stub: &Stub, external_id: &str) -> Result<Option<Uuid>, OmniError> {
+    let mut search = UserSearch::default();
+    loop {
+        match stub.omni().look_for_user(&key(), external_id, search).await? {
+            UserPage::Found(id) => return Ok(Some(id)),
+            UserPage::Nobody => return Ok(None),
+            UserPage::More(next) => search = next,
+        }
+    }
+}
+
 async fn find(external_id: &str, rows: Vec<Value>) -> Result<Option<Uuid>, OmniError> {
     let stub = Stub::answering(move |_| page(&rows, 1, &json!(rows.len()))).await;
-    stub.omni().find_user(&key(), external_id).await
+    find_at(&stub, external_id).await
 }
 
 #[tokio::test]
 async fn a_user_is_looked_up_by_an_escaped_filter() {
     let external_id = r#"a"b\c d+e&f"#;
     let stub = Stub::answering(move |_| page(&[row(USER, external_id)], 1, &json!("1"))).await;
-    assert_eq!(stub.omni().find_user(&key(), external_id).await.unwrap(), Some(USER));
+    assert_eq!(find_at(&stub, external_id).await.unwrap(), Some(USER));
     let seen = stub.only();
     seen.keeps_to_the_contract();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/api/scim/v2/embed/Users"));
@@ -74,16 +86,36 @@ async fn lister(total: usize, place: usize, as_text: bool) -> Stub {
 async fn where_the_filter_is_ignored_the_pages_are_turned() {
     for as_text in [false, true] {
         let stub = lister(450, 430, as_text).await;
-        assert_eq!(stub.omni().find_user(&key(), "wanted").await.unwrap(), Some(Uuid::from_u128(430)));
+        assert_eq!(find_at(&stub, "wanted").await.unwrap(), Some(Uuid::from_u128(430)));
         let starts: Vec<_> = stub.seen().iter().map(|seen| seen.param("startIndex").unwrap().to_owned()).collect();
         assert_eq!(starts, ["1", "201", "401"]);
     }
     let stub = lister(400, 0, false).await;
-    assert_eq!(stub.omni().find_user(&key(), "wanted").await.unwrap(), None);
+    assert_eq!(find_at(&stub, "wanted").await.unwrap(), None);
     assert_eq!(stub.seen().len(), 2);
 
     let stub = lister(2_500, 2_400, false).await;
-    let error = stub.omni().find_user(&key(), "wanted").await.unwrap_err();
+    let error = find_at(&stub, "wanted").await.unwrap_err();
     assert!(matches!(error, OmniError::UserListTooLong { seen: 2_000 }), "absence is not proven: {error:?}");
     assert_eq!(stub.seen().len(), 10);
+}
+
+#[tokio::test]
+async fn a_user_is_made_with_all_that_is_said_and_a_content_path() {
+    let profile = json!({"email": "ada@example.com", "groups": ["sales"], "userAttributes": {"region": ["emea", 1]},
+                         "connectionRoles": {"c": "QUERIER"}, "modelRoles": {"m": "QUERIER"}, "entity": "acme"});
+    for (path, at) in [(SessionPath::V1, "v1"), (SessionPath::Unstable, "unstable")] {
+        let stub = Stub::answering(|_| Json(json!({"sessionId": "s-1"}))).await;
+        let user = EmbedUser { external_id: "user-123", name: "Ada", others: profile.as_object().unwrap() };
+        stub.omni().generate_session(&key(), path, user).await.unwrap();
+        assert!(!format!("{user:?}").contains("Ada"));
+        let seen = stub.only();
+        seen.keeps_to_the_contract();
+        assert_eq!((seen.method.as_str(), seen.path), ("POST", format!("/api/{at}/embed/sso/generate-session")));
+        let mut expected = profile.clone();
+        for (name, value) in [("externalId", "user-123"), ("name", "Ada"), ("contentPath", "/my")] {
+            expected[name] = value.into();
+        }
+        assert_eq!(serde_json::from_slice::<Value>(&stub.only().body).unwrap(), expected);
+    }
 }

@@ -1,7 +1,7 @@
 //! SCIM: the look-up of embed users.
 
-use omni_relay::simulator::{Options, User};
-use serde_json::Value;
+use omni_relay::simulator::{Options, Sessions, User};
+use serde_json::{Value, json};
 
 use super::bench::{Bench, quick};
 
@@ -57,4 +57,34 @@ async fn one_user_can_be_read_and_deleted() {
     assert_eq!(bench.get(&path).await.status, 404);
     assert_eq!(bench.call("DELETE", &path, None).await.status, 404);
     assert_eq!(ids(&bench.get(USERS).await.body), ["a-11", "A-1", "quo\"te"]);
+}
+
+#[tokio::test]
+async fn generate_session_makes_users_and_takes_away_what_is_left_out() {
+    let bench = Bench::with(Options { users: people(), ..quick() }).await;
+    let (v1, unstable) = ("/api/v1/embed/sso/generate-session", "/api/unstable/embed/sso/generate-session");
+    let body = json!({"externalId": "new", "name": "New", "contentPath": "/my", "groups": ["sales"],
+                      "userAttributes": {"region": "Europe"}});
+    bench.sim.sessions(Sessions { v1: true, unstable: false, unseen: 1 });
+    assert_eq!(bench.call("POST", unstable, Some(&body)).await.status, 404);
+    let answer = bench.call("POST", v1, Some(&body)).await;
+    assert!(answer.status == 200 && answer.body["sessionId"].is_string());
+    let new = bench.sim.user("new").unwrap();
+    assert_eq!((new.region.as_deref(), &new.profile["groups"]), (Some("Europe"), &json!(["sales"])));
+    assert!(!ids(&bench.get(USERS).await.body).contains(&"new"), "not shown yet");
+    assert!(ids(&bench.get(USERS).await.body).contains(&"new"));
+
+    bench.sim.sessions(Sessions { v1: false, unstable: true, unseen: 0 });
+    assert_eq!(bench.call("POST", v1, Some(&body)).await.status, 404);
+    let less = json!({"externalId": "new", "name": "Newer", "contentPath": "/my"});
+    assert_eq!(bench.call("POST", unstable, Some(&less)).await.status, 200);
+    let newer = bench.sim.user("new").unwrap();
+    assert_eq!((newer.id, newer.name.as_str(), newer.profile.len()), (new.id, "Newer", 0));
+    for wrong in [
+        json!({"externalId": "x", "name": "X"}),
+        json!({"externalId": "", "name": "X", "contentPath": "/my"}),
+        json!({"externalId": "x", "name": "X", "contentPath": "/my", "nonce": "1"}),
+    ] {
+        assert_eq!(bench.call("POST", unstable, Some(&wrong)).await.status, 400, "{wrong}");
+    }
 }

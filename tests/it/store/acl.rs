@@ -63,6 +63,14 @@ async fn the_relays_user_has_every_right_that_it_uses() {
         world.cancel(asked).await;
         assert_eq!(world.eventually_ends(asked).await["type"], "omni.cancelled");
     }
+    // A user who is found, remembered, gone, and nobody then.
+    let anna = json!({"prompt": "revenue by week", "user": {"externalId": "emea-anna"}});
+    for known in [true, false] {
+        let asked = world.ask_with(anna.clone()).await;
+        let kind = if known { "omni.answer" } else { "omni.failed" };
+        assert_eq!(world.eventually_ends(&asked).await["type"], kind);
+        world.sim.remove_user("emea-anna");
+    }
     // Dead letters: listed, replayed, discarded; and entries that nobody can read.
     world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(503, None)).times(8));
     let dead = [world.ask("revenue by hour").await, world.ask("revenue by minute").await];

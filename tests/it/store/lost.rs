@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use omni_relay::config::UserCreation;
 use omni_relay::model::{Envelope, Event, Phase, Submit};
 use omni_relay::omni::{ApiKey, Omni, OmniOptions};
 use omni_relay::pipeline::reconcile::{Pace, Tuning};
@@ -40,7 +41,7 @@ fn stages(bed: &Bed) -> (Submitter, Process) {
         store: bed.store.clone(),
         omni: omni.clone(),
         keys: keys.clone(),
-        directory: Directory::new(omni.clone(), keys.clone()),
+        directory: Directory::new(bed.store.clone(), omni.clone(), keys.clone(), UserCreation::Never),
         clock: Clock::system(),
         webhook: None,
         pace: Pace { after: None, deadline: minute, max_wait: minute, tuning: Tuning::default() },

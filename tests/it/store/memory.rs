@@ -73,6 +73,11 @@ async fn of_every_kind(world: &World, n: usize) {
     if n % 50 == 29 {
         body["conversation"] = json!(format!("line-{n}"));
     }
+    match n % 50 {
+        31 => body["user"] = json!({"externalId": "emea-anna"}),
+        37 => body["user"] = json!({"externalId": format!("nobody-{n}")}),
+        _ => {}
+    }
     let asked = world.ask_with(body).await;
     if n % 50 == 29 {
         let second = world.ask_in(&asked.conversation, "and by month?").await;
@@ -150,6 +155,7 @@ fn allowed(namespace: &str, key: &str) -> Option<(&'static str, Option<i64>)> {
         "alias" => ("alias", Some(RETENTION + DAY + SECOND)),
         "dead" if name != "dead" => ("closed letter", Some(RETENTION)),
         "audit" => ("audit", None),
+        "user" => ("user", Some(DAY)),
         "unhandled" => ("unhandled", None),
         "answers" => ("answers", None),
         // One Omni key's counters.
@@ -195,6 +201,6 @@ async fn hold(world: &World, redis: &mut MultiplexedConnection, prompts: usize, 
             assert_eq!(kinds.get(kind), None, "{kind} is still there");
         }
     } else {
-        assert!(kinds.contains_key("record"), "{kinds:?}");
+        assert!(kinds.contains_key("record") && kinds.contains_key("user"), "{kinds:?}");
     }
 }

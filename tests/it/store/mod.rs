@@ -29,4 +29,5 @@ mod streams;
 mod submit;
 mod tls;
 mod turns;
+mod users;
 mod walk;

@@ -10,3 +10,4 @@ mod fairness;
 mod faults;
 mod intake;
 mod reconcile;
+mod users;
