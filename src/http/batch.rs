@@ -96,11 +96,11 @@ fn is_away(problem: &Problem) -> bool {
 /// What is meant for one prompt says nothing about many.
 fn alone(query: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
     if let Some((name, _)) = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
-        let detail = "is not a known parameter; there are none".to_owned();
-        return Err(Problem::fields("invalid_parameter", vec![FieldError { pointer: pointer(&name), detail }]));
+        let error = FieldError::at("", &name, "is not a known parameter; there are none");
+        return Err(Problem::fields("invalid_parameter", vec![error]));
     }
     if headers.contains_key(prompts::IDEMPOTENCY_KEY) {
-        return Err(wrong("/prompts", "must have an idempotencyKey each, instead of the header"));
+        return Err(wrong(FieldError::at("", "prompts", "must have an idempotencyKey each, instead of the header")));
     }
     Ok(())
 }
@@ -109,23 +109,18 @@ fn alone(query: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
 fn items(bytes: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     let syntax = |_| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON");
     let whole: &RawValue = serde_json::from_slice(bytes).map_err(syntax)?;
-    let mut members: HashMap<String, &RawValue> =
-        serde_json::from_str(whole.get()).map_err(|_| wrong("", "must be an object"))?;
+    let no_object = |_| wrong(FieldError { pointer: String::new(), detail: "must be an object".to_owned() });
+    let mut members: HashMap<String, &RawValue> = serde_json::from_str(whole.get()).map_err(no_object)?;
     let prompts = members.remove("prompts");
     if let Some(name) = members.keys().min() {
-        return Err(wrong(&pointer(name), "is not a known field; known is prompts"));
+        return Err(wrong(FieldError::at("", name, "is not a known field; known is prompts")));
     }
     let prompts = prompts.and_then(|prompts| serde_json::from_str::<Vec<&RawValue>>(prompts.get()).ok());
     let prompts = prompts.filter(|prompts| (1..=MOST).contains(&prompts.len()));
-    prompts.ok_or_else(|| wrong("/prompts", &format!("must be an array of 1 to {MOST} prompts")))
+    prompts.ok_or_else(|| wrong(FieldError::at("", "prompts", format!("must be an array of 1 to {MOST} prompts"))))
 }
 
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-}
-
-fn wrong(pointer: &str, detail: &str) -> Problem {
-    let error = FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() };
+fn wrong(error: FieldError) -> Problem {
     Problem::fields("invalid_batch", vec![error])
 }
 

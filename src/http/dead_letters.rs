@@ -83,8 +83,7 @@ fn parse(query: &str) -> Result<Query, Problem> {
         let taken =
             if seen.contains(&name) { Err("must be given once".to_owned()) } else { parsed.take(&name, &value) };
         if let Err(detail) = taken {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            errors.push(FieldError { pointer, detail });
+            errors.push(FieldError::at("", &name, detail));
         }
         seen.push(name);
     }

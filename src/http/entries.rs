@@ -62,10 +62,7 @@ pub(super) async fn list(
 fn parse(query: &str) -> Result<(EntryId, usize), Problem> {
     let (mut after, mut limit) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let wrong = |detail: String| {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            Problem::fields("invalid_parameter", vec![FieldError { pointer, detail }])
-        };
+        let wrong = |detail: String| Problem::fields("invalid_parameter", vec![FieldError::at("", &name, detail)]);
         match &*name {
             "after" if after.is_some() => return Err(wrong("must be given once".to_owned())),
             "after" => after = Some(value.parse().map_err(|_| events::invalid_position())?),

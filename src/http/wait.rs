@@ -16,10 +16,8 @@ const LONGEST: u64 = 60;
 /// Reads the query of a route whose only parameter is `wait`.
 pub(super) fn parse(query: Option<&str>) -> Result<Duration, Problem> {
     let mut wait = None;
-    let wrong = |name: &str, detail: String| {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        Problem::fields("invalid_parameter", vec![FieldError { pointer, detail }])
-    };
+    let wrong =
+        |name: &str, detail: String| Problem::fields("invalid_parameter", vec![FieldError::at("", name, detail)]);
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if name != "wait" {
             return Err(wrong(&name, "is not a known parameter; known is wait".to_owned()));

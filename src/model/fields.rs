@@ -13,6 +13,14 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl FieldError {
+    /// About the member `name` of what `parent` points to; the whole is pointed to by nothing.
+    pub(crate) fn at(parent: &str, name: &str, detail: impl Into<String>) -> Self {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        Self { pointer: format!("{parent}/{name}"), detail: detail.into() }
+    }
+}
+
 /// Takes known fields out of an object; [`Fields::finish`] refuses what is left.
 pub(crate) struct Fields {
     at: String,
@@ -27,8 +35,7 @@ impl Fields {
 
     /// Notes what is wrong with `name`.
     pub(crate) fn wrong(&mut self, name: &str, detail: impl Into<String>) {
-        let escaped = name.replace('~', "~0").replace('/', "~1");
-        self.errors.push(FieldError { pointer: format!("{}/{escaped}", self.at), detail: detail.into() });
+        self.errors.push(FieldError::at(&self.at, name, detail));
     }
 
     /// The field's value; `null` counts as absent, as in Omni's own clients.
