@@ -14,6 +14,8 @@ use crate::store::{Store, StoreError};
 
 /// How much rarer quiet jobs are looked at when the budget is used up.
 const RAREST: f64 = 4.0;
+/// What is waited for while Omni refuses a key.
+const NO_KEY: &str = "no key";
 
 /// The configured keys; there is at least one.
 pub struct KeyRing {
@@ -154,10 +156,9 @@ impl KeyRing {
         let own = self.keys.iter().find(|key| Some(key.api.id()) == id);
         if let Some(key) = own {
             match self.ask(key, errand, requests).await? {
-                Grant::Go { at, .. } => return Ok(Permit { key, at, since: Instant::now() }),
-                Grant::Wait(pause) => return Err(Halt::Wait { pause, cause: "budget" }),
-                Grant::Closed(pause, Closed::Throttled) => return Err(Halt::Wait { pause, cause: "rate limit" }),
-                Grant::Closed(_, Closed::Refused) => {}
+                Ok(permit) => return Ok(permit),
+                Err((_, NO_KEY)) => {}
+                Err((pause, cause)) => return Err(Halt::Wait { pause, cause }),
             }
         }
         self.first_open(self.keys.iter(), errand, requests).await
@@ -169,40 +170,42 @@ impl KeyRing {
         errand: Errand,
         requests: u32,
     ) -> Result<Permit<'a>, Halt> {
-        let mut soonest = (Duration::MAX, "no key");
+        let mut soonest = (Duration::MAX, NO_KEY);
         for key in keys {
-            let (pause, cause) = match self.ask(key, errand, requests).await? {
-                Grant::Go { at, .. } => return Ok(Permit { key, at, since: Instant::now() }),
-                Grant::Wait(pause) => (pause, "budget"),
-                Grant::Closed(pause, Closed::Throttled) => (pause, "rate limit"),
-                Grant::Closed(pause, Closed::Refused) => (pause, "no key"),
-            };
-            soonest = soonest.min((pause, cause));
+            match self.ask(key, errand, requests).await? {
+                Ok(permit) => return Ok(permit),
+                Err(later) => soonest = soonest.min(later),
+            }
         }
         let (pause, cause) = soonest;
         Err(Halt::Wait { pause, cause })
     }
 
-    async fn ask(&self, key: &Key, errand: Errand, requests: u32) -> Result<Grant, StoreError> {
+    /// Leave, or how long there is none and why.
+    async fn ask<'a>(
+        &self,
+        key: &'a Key,
+        errand: Errand,
+        requests: u32,
+    ) -> Result<Result<Permit<'a>, (Duration, &'static str)>, StoreError> {
         let grant = self.store.grant(key.api.id(), errand, requests, self.quota).await?;
-        let outcome = match grant {
-            Grant::Go { used, .. } => {
+        let (outcome, answer) = match grant {
+            Grant::Go { at, used } => {
                 key.used.store(used, Ordering::Relaxed);
-                "granted"
+                ("granted", Ok(Permit { key, at, since: Instant::now() }))
             }
-            Grant::Wait(_) => {
+            Grant::Wait(pause) => {
                 key.used.store(self.quota.limit, Ordering::Relaxed);
-                "waits"
+                ("waits", Err((pause, "budget")))
             }
-            Grant::Closed(_, why) => {
-                if why == Closed::Refused {
-                    self.refused(key, true);
-                }
-                "closed"
+            Grant::Closed(pause, Closed::Throttled) => ("closed", Err((pause, "rate limit"))),
+            Grant::Closed(pause, Closed::Refused) => {
+                self.refused(key, true);
+                ("closed", Err((pause, NO_KEY)))
             }
         };
         metrics::counter!("omni_relay_budget_total", "errand" => errand.as_str(), "outcome" => outcome).increment(1);
-        Ok(grant)
+        Ok(answer)
     }
 
     fn refused(&self, key: &Key, refused: bool) {

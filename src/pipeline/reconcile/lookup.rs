@@ -95,9 +95,12 @@ impl Reconciler {
         };
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
+        let mut further;
+        let mut permit = permit;
         for page in 0..MOST_PAGES {
             if page > 0 {
-                self.keys.finish(Some(permit.key().id())).await?;
+                further = self.keys.finish(Some(permit.key().id())).await?;
+                permit = &further;
             }
             let page = self.omni.conversations(permit.key(), user_id, cursor.as_deref()).await;
             let page = self.keys.heard(permit, page).await?;
