@@ -1,9 +1,10 @@
 //! What is new in a conversation, read from Redis once for all its readers in this process.
 //!
 //! A feed has a window: the newest entries, every one between its two ends, as frames that readers share. A task for each
-//! conversation that has readers extends it when the process' one subscription says that there is something, and from time
-//! to time in case that was lost. A reader whose place is before the window reads from Redis by itself until it has caught
-//! up; a slow one falls behind the window in the same way, and holds up nobody.
+//! conversation that has readers extends it when the process' one subscription says that there is something, looks from
+//! time to time in case that was lost, and empties it when nothing came for a while. A reader whose place is before the
+//! window reads from Redis by itself until it has caught up; a slow one falls behind the window in the same way, and holds
+//! up nobody.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -25,7 +26,7 @@ const LONGEST: usize = 256;
 const LARGEST: usize = 1024 * 1024;
 /// Entries read at once.
 pub(super) const PAGE: usize = 100;
-/// Longest time between two looks where nothing wakes.
+/// Longest time between two looks where nothing wakes. A window that nothing new came to for as long is emptied.
 const LOOK: Duration = Duration::from_secs(15);
 
 /// The feeds that have readers.
@@ -112,6 +113,7 @@ impl Feeds {
 
 /// Extends a feed for as long as somebody holds it.
 async fn follow(feed: &Weak<Feed>, watch: Watch) {
+    let mut woken = true;
     loop {
         let changed = watch.changed(LOOK);
         let Some(feed) = feed.upgrade() else { return };
@@ -122,10 +124,11 @@ async fn follow(feed: &Weak<Feed>, watch: Watch) {
                 feed.extended.send_replace(());
                 return;
             }
-            Ok(()) | Err(_) => {}
+            Ok(false) if !woken => lock(&feed.window).empty(),
+            Ok(_) | Err(_) => {}
         }
         drop(feed);
-        changed.await;
+        woken = changed.await;
     }
 }
 
@@ -150,14 +153,16 @@ impl Feed {
         }
     }
 
-    /// Reads what is new.
-    async fn extend(&self) -> Result<(), StoreError> {
+    /// Reads what is new; whether there was anything.
+    async fn extend(&self) -> Result<bool, StoreError> {
+        let mut any = false;
         loop {
             let end = lock(&self.window).end;
             let piece = history::read(&self.store, &self.conversation, end, PAGE).await?;
             if piece.entries.is_empty() {
-                return Ok(());
+                return Ok(any);
             }
+            any = true;
             let frames = piece.entries.iter().map(Frame::of).collect::<Result<Vec<_>, _>>()?;
             lock(&self.window).push(frames, piece.gap);
             self.extended.send_replace(());
@@ -166,12 +171,15 @@ impl Feed {
 }
 
 impl Window {
+    fn empty(&mut self) {
+        (self.frames, self.bytes, self.start) = (VecDeque::new(), 0, self.end);
+    }
+
     fn push(&mut self, frames: Vec<Frame>, gap: bool) {
         if gap {
             // What lies between is for each reader to find out: a window has no holes.
-            let end = frames.last().map_or(self.end, |last| last.id);
-            *self = Self { frames: VecDeque::new(), bytes: 0, start: end, end, broken: self.broken };
-            return;
+            self.end = frames.last().map_or(self.end, |last| last.id);
+            return self.empty();
         }
         for frame in frames {
             self.end = frame.id;

@@ -46,7 +46,7 @@ pub(super) async fn for_end(services: &Services, conversation: &Conversation, id
             return;
         }
         tokio::select! {
-            () = changed => {}
+            _ = changed => {}
             () = sleep_until(end) => return,
             () = services.stop.requested() => return,
         }

@@ -63,12 +63,11 @@ impl Wake {
 }
 
 impl Watch {
-    /// A future that ends with the next change after this call, or after `longest`. Create it before looking, await it after.
-    pub fn changed(&self, longest: Duration) -> impl Future<Output = ()> + Send + 'static {
+    /// A future that ends with the next change after this call, or after `longest`, and answers which it was. Create it
+    /// before looking, await it after.
+    pub fn changed(&self, longest: Duration) -> impl Future<Output = bool> + Send + 'static {
         let notified = self.notify.clone().notified_owned();
-        async move {
-            let _ = tokio::time::timeout(longest, notified).await;
-        }
+        async move { tokio::time::timeout(longest, notified).await.is_ok() }
     }
 }
 

@@ -7,6 +7,7 @@ mod fixture;
 mod http;
 mod omni_client;
 mod openapi;
+mod readers;
 mod recorded;
 mod redis;
 mod secrets;

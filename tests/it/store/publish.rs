@@ -156,7 +156,7 @@ async fn a_subscription_that_breaks_is_noticed() {
     let before = Instant::now();
     tokio::select! {
         _ = wake.listen(&store) => panic!("it does not stand again"),
-        () = watch.changed(LOOK) => {}
+        woken = watch.changed(LOOK) => assert!(woken),
     }
     assert!(before.elapsed() < Duration::from_secs(3), "woken by the clock and not by the subscription");
 }
@@ -165,7 +165,7 @@ async fn a_subscription_that_breaks_is_noticed() {
 #[tokio::test]
 async fn a_lost_wake_up_delays_and_does_not_lose() {
     let watch = Wake::default().watch(&named("c"));
-    timeout(LOOK, watch.changed(Duration::from_millis(20))).await.expect("the wait ends by itself");
+    assert!(!timeout(LOOK, watch.changed(Duration::from_millis(20))).await.expect("the wait ends by itself"));
 }
 
 async fn wait_for_listeners(bed: &Bed, wanted: usize) {
