@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Two questions through relay and simulator as processes; then redis-py and ioredis, which nobody here wrote, read what
-# was published, and must read the same.
-# usage: tests/clients/check.sh OMNI_RELAY_BINARY REDIS_SERVER      redis-py must be importable, ioredis installed
+# Clients that nobody here wrote, against relay and simulator as processes: redis-py and ioredis read what was published, and
+# must read the same; the examples do the job of Omni's own demo.
+# usage: tests/clients/check.sh OMNI_RELAY_BINARY REDIS_SERVER [CHROMIUM]
+# requirements.txt must be importable, package.json installed. Without Chromium the chat page is left out.
 set -euo pipefail
 binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 redis_server=$2
+chromium=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 
 work=$(mktemp -d)
@@ -22,10 +24,10 @@ finish() {
 trap finish EXIT
 
 # Below the range that systems give to outgoing connections.
-read -r redis_port simulator_port relay_port < <(python3 - << 'PY'
+read -r redis_port simulator_port relay_port backend_port page_port < <(python3 - << 'PY'
 import random, socket
 free = []
-while len(free) < 3:
+while len(free) < 5:
     port = random.randrange(20000, 32000)
     with socket.socket() as s:
         try:
@@ -58,22 +60,27 @@ wait_for() {
   done
 }
 listens() { python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$1"; }
-ready() { python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=2)' "http://127.0.0.1:$relay_port/readyz"; }
+ready() { python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=2)' "$RELAY_URL/readyz"; }
 
+# What the examples read, and ask.py.
+export RELAY_URL=http://127.0.0.1:$relay_port RELAY_KEY=key-of-the-clients OMNI_RELAY_KEY=key-of-the-clients
 redis=redis://127.0.0.1:$redis_port
 start redis "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$work" --save '' --appendonly yes --daemonize no
-start simulator "$binary" simulate --listen "127.0.0.1:$simulator_port"
+start simulator "$binary" simulate --listen "127.0.0.1:$simulator_port" --duration 200ms
 wait_for redis listens "$redis_port"
 wait_for simulator listens "$simulator_port"
 start relay env \
   OMNI_RELAY__REDIS__URL="$redis" \
   OMNI_RELAY__HTTP__LISTEN="127.0.0.1:$relay_port" \
   OMNI_RELAY__HTTP__ADMIN_LISTEN= \
+  OMNI_RELAY__HTTP__CORS_ORIGINS="http://127.0.0.1:$page_port" \
+  OMNI_RELAY__CALLERS__CHAT__KEY="$RELAY_KEY" \
+  OMNI_RELAY__TOKENS__SECRETS=secret-of-the-tokens-of-these-tests \
   OMNI_RELAY__OMNI__BASE_URL="http://127.0.0.1:$simulator_port" \
   OMNI_RELAY__OMNI__API_KEYS=key-for-the-simulator \
   OMNI_RELAY__OMNI__MODEL_ID=11111111-2222-4333-8444-555555555555 \
   OMNI_RELAY__OMNI__RUN_AS_KEY_OWNER=true \
-  OMNI_RELAY__WEBHOOK__PUBLIC_URL="http://127.0.0.1:$relay_port/webhooks/omni" \
+  OMNI_RELAY__WEBHOOK__PUBLIC_URL="$RELAY_URL/webhooks/omni" \
   OMNI_RELAY__WEBHOOK__SECRETS=secret-between-relay-and-simulator \
   "$binary" serve
 wait_for relay ready
@@ -81,7 +88,7 @@ wait_for relay ready
 fail() { echo "clients: $*" >&2; exit 1; }
 
 for question in "How did sales develop by month?" "And only in the north?"; do
-  ended=$(python3 "$here/ask.py" "http://127.0.0.1:$relay_port" thread-1 "$question")
+  ended=$(python3 "$here/ask.py" "$RELAY_URL" thread-1 "$question")
   [[ $ended == omni.answer* ]] || fail "\"$question\" ended in $ended"
 done
 
@@ -97,3 +104,29 @@ cmp "$work/python3.conversation" "$work/node.conversation" || fail "the readers 
 [ "$(grep -c "^omni\.answer$(printf '\t')thread-1$(printf '\t')." "$work/python3.answers")" = 2 ] || fail "an answer has no message"
 [ "$(grep '^omni\.answer' "$work/python3.conversation")" = "$(cat "$work/python3.answers")" ] || fail "answers and conversation differ"
 echo "clients: redis-py and ioredis read the same 2 answers and 6 entries"
+
+# The job of Omni's demo: questions and follow-ups of two users, each with its own permissions.
+# answers FILE WHO
+answers() {
+  local file=$1 who=$2
+  [ "$(grep -c '^## ' "$file")" = 4 ] || fail "$who has not four answers"
+  [ "$(grep -c 'You see orders of Europe' "$file")" = 2 ] || fail "$who: Anna does not see her region alone"
+  [ "$(grep -c 'You see orders of Asia Pacific' "$file")" = 2 ] || fail "$who: Kenji does not see his region alone"
+  [ "$(grep -c 'refers to your last question' "$file")" = 2 ] || fail "$who: a follow-up does not follow"
+  echo "clients: $who answered two users' questions and follow-ups"
+}
+
+start backend python3 -m uvicorn --app-dir "$here/examples" chat_backend:app --port "$backend_port"
+wait_for backend listens "$backend_port"
+python3 "$here/drive_backend.py" "http://127.0.0.1:$backend_port" > "$work/backend.answers" || fail "the chat backend does not answer"
+answers "$work/backend.answers" "the FastAPI backend"
+
+python3 "$here/examples/report.py" "$redis" relay > "$work/report.answers" || fail "there is no report"
+answers "$work/report.answers" "the Python worker"
+
+if [ -n "$chromium" ]; then
+  start page env PORT="$page_port" node "$here/examples/chat-page/server.mjs"
+  wait_for page listens "$page_port"
+  node "$here/drive_page.mjs" "http://127.0.0.1:$page_port" "$chromium" > "$work/page.answers" || fail "the chat page does not answer"
+  answers "$work/page.answers" "the chat page in Chromium"
+fi
