@@ -100,7 +100,7 @@ impl App {
             Defaults {
                 model_id: config.omni.model_id,
                 run_as_key_owner: config.omni.run_as_key_owner,
-                names_tenant: false,
+                ..Defaults::default()
             },
             config.omni.adopt_conversations,
             pace.first_check(),
