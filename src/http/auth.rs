@@ -28,6 +28,13 @@ pub(super) struct Read;
 /// Operating.
 pub(super) struct Ops;
 
+/// Acting for users through the MCP gateway.
+pub(super) struct Mcp;
+
+impl Need for Mcp {
+    const SCOPE: Scope = Scope::Mcp;
+}
+
 impl Need for Ops {
     const SCOPE: Scope = Scope::Ops;
 }

@@ -1,7 +1,7 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
 //! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `cancel`, `events`, `entries`,
-//! `dead_letters`, `dead_letter`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
+//! `dead_letters`, `dead_letter`, `mcp`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
 //! `middleware`.
 
 mod attempts;
@@ -14,6 +14,7 @@ mod dead_letters;
 mod entries;
 mod events;
 mod history;
+mod mcp;
 mod middleware;
 mod position;
 mod probes;
@@ -33,12 +34,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
-use crate::pipeline::{Canceller, DeadLetters, Intake, Receiver};
+use crate::pipeline::{Canceller, DeadLetters, Gateway, Intake, Receiver};
 use crate::runtime::{Clock, Metrics, Readiness, Stop};
 use crate::store::Store;
 use crate::store::wake::Wake;
@@ -56,6 +57,8 @@ pub struct Services {
     pub canceller: Canceller,
     /// Replays and discards.
     pub dead_letters: DeadLetters,
+    /// Passes agents' requests on.
+    pub gateway: Gateway,
     /// Wakes readers.
     pub wake: Wake,
     /// Who may call.
@@ -95,6 +98,7 @@ pub fn public(services: Services) -> Router {
         .route("/v1/dead-letters/{id}/replay", post(dead_letter::replay))
         .route("/v1/conversations/{key}/events", get(events::events))
         .route("/v1/conversations/{key}/entries", get(entries::list))
+        .route("/mcp", any(mcp::pass))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz));
     middleware::framed(router).with_state(services)

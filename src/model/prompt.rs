@@ -355,7 +355,8 @@ mod tests {
     #[test]
     fn a_caller_with_lists_names_what_stands_in_them() {
         let (models, topics) = ([MODEL.parse().unwrap(), USER.parse().unwrap()], ["orders".to_owned()]);
-        let defaults = Defaults { models: &models, topics: &topics, model_id: Some(Uuid::nil()), ..Defaults::default() };
+        let defaults =
+            Defaults { models: &models, topics: &topics, model_id: Some(Uuid::nil()), ..Defaults::default() };
         let parse = |more: &Value| {
             let mut body = json!({"prompt": "q", "userId": USER});
             body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

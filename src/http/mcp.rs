@@ -1,0 +1,154 @@
+//! `/mcp`: Omni's MCP server for the agents of callers. Each request is sent on behalf of one user, with nothing of what the
+//! caller was let in by.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use uuid::Uuid;
+
+use super::auth::{Access, Authorized, Mcp};
+use super::middleware::AsItCame;
+use super::problem::Problem;
+use super::{Services, body};
+use crate::model::prompt::FieldError;
+use crate::omni::{MCP_SESSION, McpAnswer, McpRequest, OmniError};
+use crate::pipeline::keyring::Halt;
+use crate::pipeline::mcp::{Agent, Refusal};
+
+const USER: &str = "X-Relay-User";
+const MODEL: &str = "X-MCP-Model-ID";
+const TOPIC: &str = "X-MCP-Topic-Name";
+const MAX_USER: usize = 512;
+const MAX_TOPIC: usize = 256;
+const LARGEST: usize = 4 * 1024 * 1024;
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// A caller that acts for one of its users.
+pub(super) struct ActingFor {
+    access: Access,
+    external_id: String,
+}
+
+impl FromRequestParts<Services> for ActingFor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
+            let allow = HeaderValue::from_static("GET,POST,DELETE");
+            return Err(Problem::of_status(StatusCode::METHOD_NOT_ALLOWED).with_header(header::ALLOW, allow));
+        }
+        let Authorized { access, .. } = Authorized::<Mcp>::from_request_parts(parts, services).await?;
+        let user = one(&parts.headers, USER)?.filter(|user| (1..=MAX_USER).contains(&user.len()));
+        let missing =
+            || wrong(USER, format!("is required: the externalId of the user to act for, of 1 to {MAX_USER} bytes"));
+        Ok(Self { access, external_id: user.ok_or_else(missing)?.to_owned() })
+    }
+}
+
+/// Passes a request on, and its answer back as it comes.
+pub(super) async fn pass(
+    caller: ActingFor,
+    State(services): State<Services>,
+    method: Method,
+    headers: HeaderMap,
+    payload: Body,
+) -> Result<Response, Problem> {
+    let (model_id, topic) = bounds(&services, &caller.access, &headers)?;
+    let session = one(&headers, MCP_SESSION)?.map(str::to_owned);
+    let body = match method {
+        Method::POST => body::read(&headers, payload, LARGEST).await?,
+        _ => Bytes::new(),
+    };
+    let listens = method == Method::GET;
+    let agent = Agent {
+        caller: caller.access.caller().unwrap_or_default().to_owned(),
+        tenant: caller.access.tenant,
+        external_id: caller.external_id,
+    };
+    let answer = services.gateway.pass(&agent, McpRequest { method, headers, body, session, model_id, topic }).await?;
+    Ok(response(answer, &services, listens))
+}
+
+/// The answer as it comes. A stop ends what a client only listens to; what it asked for may come to its end.
+fn response(answer: McpAnswer, services: &Services, listens: bool) -> Response {
+    let stop = services.stop.clone();
+    let stopped = async move {
+        if listens {
+            stop.requested().await;
+        } else {
+            stop.hard().await;
+        }
+    };
+    let (status, headers) = (answer.status, answer.headers.clone());
+    let mut response = Body::from_stream(answer.into_body().take_until(Box::pin(stopped))).into_response();
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response.extensions_mut().insert(AsItCame);
+    response
+}
+
+/// The model and topic to keep to: what the agent names, where its caller may; else the first of what it may.
+fn bounds(
+    services: &Services,
+    access: &Access,
+    headers: &HeaderMap,
+) -> Result<(Option<Uuid>, Option<String>), Problem> {
+    let (models, topics) = access.limits(&services.callers);
+    let model_id = match one(headers, MODEL)? {
+        Some(id) => Some(Uuid::try_parse(id).map_err(|_| wrong(MODEL, "must be a UUID"))?),
+        None => None,
+    };
+    let topic = one(headers, TOPIC)?.map(str::to_owned);
+    if topic.as_ref().is_some_and(|topic| !(1..=MAX_TOPIC).contains(&topic.len())) {
+        return Err(wrong(TOPIC, format!("must be of 1 to {MAX_TOPIC} bytes")));
+    }
+    let model_id = allowed(model_id, models, "the caller may not use this model")?;
+    Ok((model_id, allowed(topic, topics, "the caller may not use this topic")?))
+}
+
+fn allowed<T: Clone + PartialEq>(named: Option<T>, list: &[T], refusal: &'static str) -> Result<Option<T>, Problem> {
+    match named {
+        None => Ok(list.first().cloned()),
+        Some(named) if list.is_empty() || list.contains(&named) => Ok(Some(named)),
+        Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", refusal)),
+    }
+}
+
+/// A header that may be given once. Of two, one could be checked and the other believed.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next().map(|value| std::str::from_utf8(value.as_bytes())), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(value)), None) => Ok(Some(value)),
+        _ => Err(wrong(name, "as a header must be given once, as UTF-8")),
+    }
+}
+
+fn wrong(header: &str, detail: impl Into<String>) -> Problem {
+    Problem::fields("invalid_parameter", vec![FieldError::at("", header, detail)])
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let forbidden = |code, detail| Self::new(StatusCode::FORBIDDEN, code, detail);
+        match refusal {
+            // Not 404: to MCP clients that means another server, or another session.
+            Refusal::UnknownUser => forbidden("user_not_found", "omni knows nobody under this externalId"),
+            Refusal::UnknownSession => {
+                Self::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; initialize anew")
+            }
+            Refusal::Halt(Halt::Omni(OmniError::AmbiguousUser)) => {
+                forbidden("user_ambiguous", "omni knows several users under this externalId")
+            }
+            Refusal::Halt(Halt::Omni(OmniError::InactiveUser)) => {
+                forbidden("user_inactive", "omni's user of this externalId is not active")
+            }
+            Refusal::Halt(halt) => halt.into(),
+        }
+    }
+}
