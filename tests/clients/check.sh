@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Two questions through relay and simulator as processes; then redis-py and ioredis, which nobody here wrote, read what
-# was published, and must read the same.
-# usage: tests/clients/check.sh OMNI_RELAY_BINARY REDIS_SERVER      redis-py must be importable, ioredis installed
+# was published, and must read the same. An agent on the official Python SDK of MCP works through the relay.
+# usage: tests/clients/check.sh OMNI_RELAY_BINARY OMNI_WITH_MCP REDIS_SERVER      redis-py and mcp must be importable, ioredis installed
 set -euo pipefail
-binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-redis_server=$2
+absolute() { printf '%s/%s\n' "$(cd "$(dirname "$1")" && pwd)" "$(basename "$1")"; }
+binary=$(absolute "$1")
+omni=$(absolute "$2")
+redis_server=$3
 here=$(cd "$(dirname "$0")" && pwd)
 
 work=$(mktemp -d)
@@ -22,10 +24,10 @@ finish() {
 trap finish EXIT
 
 # Below the range that systems give to outgoing connections.
-read -r redis_port simulator_port relay_port < <(python3 - << 'PY'
+read -r redis_port simulator_port omni_port relay_port < <(python3 - << 'PY'
 import random, socket
 free = []
-while len(free) < 3:
+while len(free) < 4:
     port = random.randrange(20000, 32000)
     with socket.socket() as s:
         try:
@@ -65,16 +67,23 @@ start redis "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$work" 
 start simulator "$binary" simulate --listen "127.0.0.1:$simulator_port"
 wait_for redis listens "$redis_port"
 wait_for simulator listens "$simulator_port"
+start omni "$omni" "127.0.0.1:$omni_port" "http://127.0.0.1:$simulator_port"
+wait_for omni listens "$omni_port"
+export OMNI_RELAY_KEY=chat-key
 start relay env \
   OMNI_RELAY__REDIS__URL="$redis" \
   OMNI_RELAY__HTTP__LISTEN="127.0.0.1:$relay_port" \
   OMNI_RELAY__HTTP__ADMIN_LISTEN= \
-  OMNI_RELAY__OMNI__BASE_URL="http://127.0.0.1:$simulator_port" \
+  OMNI_RELAY__OMNI__BASE_URL="http://127.0.0.1:$omni_port" \
   OMNI_RELAY__OMNI__API_KEYS=key-for-the-simulator \
+  OMNI_RELAY__OMNI__REQUESTS_PER_MINUTE=1000 \
   OMNI_RELAY__OMNI__MODEL_ID=11111111-2222-4333-8444-555555555555 \
   OMNI_RELAY__OMNI__RUN_AS_KEY_OWNER=true \
   OMNI_RELAY__WEBHOOK__PUBLIC_URL="http://127.0.0.1:$relay_port/webhooks/omni" \
   OMNI_RELAY__WEBHOOK__SECRETS=secret-between-relay-and-simulator \
+  OMNI_RELAY__CALLERS__CHAT__KEY="$OMNI_RELAY_KEY" \
+  OMNI_RELAY__CALLERS__AGENTS__KEY=agents-key OMNI_RELAY__CALLERS__AGENTS__SCOPES=mcp \
+  OMNI_RELAY__CALLERS__OTHERS__KEY=others-key OMNI_RELAY__CALLERS__OTHERS__SCOPES=mcp \
   "$binary" serve
 wait_for relay ready
 
@@ -97,3 +106,5 @@ cmp "$work/python3.conversation" "$work/node.conversation" || fail "the readers 
 [ "$(grep -c "^omni\.answer$(printf '\t')thread-1$(printf '\t')." "$work/python3.answers")" = 2 ] || fail "an answer has no message"
 [ "$(grep '^omni\.answer' "$work/python3.conversation")" = "$(cat "$work/python3.answers")" ] || fail "answers and conversation differ"
 echo "clients: redis-py and ioredis read the same 2 answers and 6 entries"
+
+python3 "$here/agent.py" "http://127.0.0.1:$relay_port" || fail "the agent did not get through"
