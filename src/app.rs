@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::config::{Callers, Config, UserCreation};
-use crate::http::{self, Services};
+use crate::http::{self, Feeds, Services, Tokens};
 use crate::model::Backoff;
 use crate::model::prompt::Defaults;
 use crate::omni::signature::Verifier;
@@ -122,7 +122,10 @@ impl App {
             dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             gateway: gateway(config, &store, &reach)?,
             wake: wake.clone(),
+            feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
             callers: Arc::new(config.callers.clone()),
+            tokens: Tokens::new(&config.tokens.secrets, &config.namespace, parts.clock.clone()).map(Arc::new),
+            cors_origins: config.http.cors_origins.clone().into(),
             attempts: Arc::default(),
             verifier: verifier(config, &parts.clock),
             readiness: readiness.clone(),

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::keys::Key;
 use super::reader::Reader;
 use super::{CallerKey, Config, values};
 
@@ -51,19 +50,16 @@ fn shared_keys(config: &Config, reader: &mut Reader) {
     }
 }
 
-/// One line for each set key without effect, and each risk that was chosen.
-pub(super) fn warnings(config: &Config, reader: &Reader) -> Vec<String> {
-    let idle = reader
-        .explicit()
-        .filter(|(path, _)| Key::find(path).is_some_and(|key| !key.in_effect))
-        .map(|(path, origin)| format!("{path} has no effect in this version ({origin})"));
-    let weak = config
-        .webhook
-        .secrets
-        .iter()
-        .any(|secret| secret.expose_secret().len() < 16)
-        .then(|| "webhook.secrets holds a secret shorter than 16 bytes: it can be guessed".to_owned());
-    idle.chain(risks(config)).chain(weak).collect()
+/// One line for each risk that was chosen.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let weak = |path: &str, secrets: &[SecretString], least: usize| {
+        let weak = secrets.iter().any(|secret| secret.expose_secret().len() < least);
+        weak.then(|| format!("{path} holds a secret shorter than {least} bytes: it can be guessed"))
+    };
+    // HS256 wants as many bytes as it makes.
+    let weak =
+        [weak("webhook.secrets", &config.webhook.secrets, 16), weak("tokens.secrets", &config.tokens.secrets, 32)];
+    risks(config).chain(weak.into_iter().flatten()).collect()
 }
 
 fn risks(config: &Config) -> impl Iterator<Item = String> {

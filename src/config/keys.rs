@@ -14,8 +14,6 @@ pub struct Key {
     pub doc: &'static str,
     /// Never shown, and may be read from a file of its own by adding `_file` to its name.
     pub secret: bool,
-    /// False: read and checked, but without effect in this version.
-    pub in_effect: bool,
 }
 
 const DURATION: &str = "a duration above zero such as 250ms, 75s, 5m, 1h or 14d";
@@ -31,7 +29,7 @@ pub const KEYS: &[Key] = &[
     key("redis.url", "redis://127.0.0.1:6379", "redis://host, rediss://host, unix:///path, redis+sentinel://host:port,…/master or redis+cluster://host:port,…", "where Redis is, with user and password where it asks for them").secret(),
     key("http.listen", "127.0.0.1:8080", ADDRESS, "webhooks, /v1 and probes; an address other hosts can reach needs callers"),
     key("http.admin_listen", "127.0.0.1:8081", "an address and port such as 127.0.0.1:8081, or nothing", "/metrics; empty: none; the same as http.listen: one listener for all"),
-    key("http.cors_origins", "", "a list of origins such as https://app.example.com", "web origins whose pages may call").later(),
+    key("http.cors_origins", "", "a list of origins such as https://app.example.com", "web origins whose pages may call /v1"),
     key("omni.base_url", "", "the address of your Omni without a path, such as https://acme.omniapp.co", "the Omni instance; required"),
     key("omni.api_keys", "", "one or more API keys, no two alike", "Omni API keys, each with a budget of its own; required").secret(),
     key("omni.requests_per_minute", "60", "a whole number from 1 to 100000", "Omni's limit for one key; all replicas together stay inside it"),
@@ -58,7 +56,7 @@ pub const KEYS: &[Key] = &[
     key("answers.max_age", "7d", DURATION, "how long the stream of all answers keeps an entry"),
     key("answers.max_len", "1000000", "a whole number of at least 1", "how many entries the stream of all answers keeps"),
     key("users.create", "with_profile", "never, with_profile or always", "when a user unknown to Omni is created there"),
-    key("tokens.secrets", "", SECRETS, "sign browser and MCP tokens; shared by the replicas; without: no tokens").secret().later(),
+    key("tokens.secrets", "", SECRETS, "sign browser and MCP tokens; shared by the replicas; without: no tokens").secret(),
     key("callers.<name>.key", "", "one or two of <key> or sha256:<64 hexadecimal digits>", "the bearer key of a caller, two while it is rotated").secret(),
     key("callers.<name>.tenant", "", "1 to 64 of A-Z a-z 0-9 . _ -", "the tenant a caller is bound to; without: an operator's caller"),
     key("callers.<name>.scopes", "prompts,read", "a list of prompts, read, ops, mcp", "what a caller may do"),
@@ -72,17 +70,12 @@ pub const KEYS: &[Key] = &[
 ];
 
 const fn key(path: &'static str, default: &'static str, expects: &'static str, doc: &'static str) -> Key {
-    Key { path, default, expects, doc, secret: false, in_effect: true }
+    Key { path, default, expects, doc, secret: false }
 }
 
 impl Key {
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
-    }
-
-    /// Read and checked, without effect in this version.
-    const fn later(self) -> Self {
-        Self { in_effect: false, ..self }
     }
 
     /// The key that `path` sets, whatever the caller's name in it.

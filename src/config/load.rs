@@ -46,7 +46,7 @@ impl Config {
         let config = config(&mut reader, rust_log);
         match config {
             Some(mut config) if reader.problems.is_empty() => {
-                config.warnings = check::warnings(&config, &reader);
+                config.warnings = check::warnings(&config);
                 Ok(Loaded { config, shown: reader.shown })
             }
             _ => Err(ConfigError { problems: reader.problems }),
@@ -132,7 +132,9 @@ fn http(reader: &mut Reader) -> HttpConfig {
     HttpConfig {
         listen: reader.get("http.listen", |text| text.parse().ok()),
         admin_listen: reader.optional("http.admin_listen", |text| text.parse().ok()),
-        cors_origins: reader.list("http.cors_origins", |text| values::origin(text).map(|_| text.to_owned())),
+        // As browsers write them.
+        cors_origins: reader
+            .list("http.cors_origins", |text| values::origin(text).map(|url| url.origin().ascii_serialization())),
     }
 }
 

@@ -261,7 +261,7 @@ fn rust_log_goes_before_the_level() {
 }
 
 #[test]
-fn warnings_name_risks_and_settings_without_effect() {
+fn warnings_name_risks() {
     let safe = least()
         .with("callers.chat.key", "k")
         .with("webhook.public_url", "https://relay.example.com/webhooks/omni")
@@ -272,12 +272,9 @@ fn warnings_name_risks_and_settings_without_effect() {
     for expected in ["no callers", "omni.allow_http is on", "run_as_key_owner is on", "public_url is not set"] {
         assert!(warnings.contains(expected), "{warnings}");
     }
-    for key in KEYS.iter().filter(|key| !key.in_effect) {
-        let path = key.path.replace("<name>", "chat");
-        let value = if key.secret { "a-secret-of-some-length" } else { key.default };
-        let warnings = load(safe.clone().with(&path, value)).config.warnings().join("\n");
-        assert!(warnings.contains(&format!("{path} has no effect in this version")), "{warnings}");
-    }
+    let weak = safe.with("webhook.secrets", "fifteen-letters").with("tokens.secrets", "a-secret-of-some-length");
+    let warnings = load(weak).config.warnings().join("\n");
+    assert!(warnings.contains("webhook.secrets holds") && warnings.contains("tokens.secrets holds"), "{warnings}");
 }
 
 #[test]
@@ -327,6 +324,5 @@ fn the_document_holds_the_table_of_keys() {
 fn row(key: &super::Key) -> String {
     let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
     let secret = if key.secret { " **Secret.**" } else { "" };
-    let later = if key.in_effect { "" } else { " *No effect in this version.*" };
-    format!("| `{}` | {default} | {} | {}.{secret}{later} |", key.path, key.expects.replace('<', "&lt;"), key.doc)
+    format!("| `{}` | {default} | {} | {}.{secret} |", key.path, key.expects.replace('<', "&lt;"), key.doc)
 }

@@ -173,7 +173,7 @@ pub struct DurabilityConfig {
 }
 
 impl Config {
-    /// One line for each setting that has no effect yet, and for each combination that is allowed and risky.
+    /// One line for each combination that is allowed and risky.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

@@ -11,8 +11,11 @@ use uuid::Uuid;
 
 use super::Services;
 use super::problem::Problem;
-use crate::config::{Callers, Scope};
+use crate::config::{Caller, Callers, Scope};
 use crate::model::{Conversation, Tenant};
+
+/// What a request without good credentials is told to bring.
+pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
 /// A scope as a type.
 pub(super) trait Need {
@@ -67,6 +70,25 @@ impl Access {
     /// Of somebody who may see everything.
     pub(super) fn of_operator() -> Self {
         Self { tenant: Tenant::default(), everybody: true, caller: None }
+    }
+
+    /// Of a configured caller.
+    fn of_caller(caller: &Caller) -> Self {
+        let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
+        Self { tenant: Tenant::new(caller.tenant.as_deref()), everybody, caller: Some(caller.name.clone()) }
+    }
+
+    /// Of whoever had a token made: `None` where that caller is gone, or lacks the scope by now.
+    pub(super) fn of_minter(callers: &Callers, name: Option<&str>, scope: Scope) -> Option<Self> {
+        match name {
+            Some(name) => callers.named(name).filter(|caller| caller.may(scope)).map(Self::of_caller),
+            None => callers.is_empty().then(Self::of_operator),
+        }
+    }
+
+    /// No more of it than what belongs to `tenant`, which it sees.
+    pub(super) fn within(self, tenant: Tenant) -> Self {
+        Self { tenant, everybody: false, ..self }
     }
 
     /// The caller's name in the configuration; `None` where nobody is asked for a key.
@@ -128,6 +150,10 @@ impl<N: Need> FromRequestParts<Services> for Authorized<N> {
             Some(peer) => services.attempts.hear(peer, caller, Instant::now()),
             None => Ok(()),
         };
+        if services.callers.is_empty() && from_elsewhere(&parts.headers, &services.cors_origins) {
+            let detail = "pages of other sites may not call without a key";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
+        }
         let access = check(&services.callers, &parts.headers, N::SCOPE, hear)?;
         Ok(Self { access, need: PhantomData })
     }
@@ -141,11 +167,7 @@ fn check(
     hear: impl Fn(Option<&str>) -> Result<(), Duration>,
 ) -> Result<Access, Problem> {
     if callers.is_empty() {
-        return if from_elsewhere(headers) {
-            Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "pages of other sites may not call without a key"))
-        } else {
-            Ok(Access::of_operator())
-        };
+        return Ok(Access::of_operator());
     }
     let key = bearer(headers);
     let caller = key.and_then(|key| callers.authenticate(key));
@@ -155,14 +177,12 @@ fn check(
     let Some(caller) = caller else {
         let problem =
             Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a caller's key is needed as a bearer token");
-        return Err(problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        return Err(problem.with_header(header::WWW_AUTHENTICATE, BEARER));
     };
     if !caller.may(scope) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", "the caller's key lacks the scope for this"));
     }
-    let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
-    let (tenant, name) = (Tenant::new(caller.tenant.as_deref()), caller.name.clone());
-    Ok(Access { tenant, everybody, caller: Some(name) })
+    Ok(Access::of_caller(caller))
 }
 
 fn too_many(left: Duration) -> Problem {
@@ -171,15 +191,16 @@ fn too_many(left: Duration) -> Problem {
     problem.with_header(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))
 }
 
-/// Whether a browser calls for a page of another site: it reaches loopback too, and nobody asks it for a key.
-fn from_elsewhere(headers: &HeaderMap) -> bool {
+/// Whether a browser calls for a page of another site that may not: it reaches loopback too, and nobody asks it for a key.
+fn from_elsewhere(headers: &HeaderMap, allowed: &[String]) -> bool {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let Some(origin) = text(header::ORIGIN) else { return false };
-    origin.split_once("://").is_none_or(|(_, site)| text(header::HOST) != Some(site))
+    let own = origin.split_once("://").is_some_and(|(_, site)| text(header::HOST) == Some(site));
+    !own && !allowed.iter().any(|allowed| allowed == origin)
 }
 
 /// The one bearer token. Of two, one could be checked and the other believed.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let (scheme, key) = value.to_str().ok()?.split_once(' ')?;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::auth::{Authorized, Read};
 use super::position::EntryId;
 use super::problem::Problem;
+use super::reader::{PARAMETER, Reader};
 use super::{Services, events, history};
 use crate::model::prompt::FieldError;
 
@@ -38,15 +38,15 @@ struct Gap {
     to: String,
 }
 
-/// Shows a page of a conversation of the caller's tenant.
+/// Shows a page of a conversation of the caller's tenant, or of that of a token.
 pub(super) async fn list(
-    caller: Authorized<Read>,
+    reader: Reader,
     State(services): State<Services>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page>, Problem> {
     let (after, limit) = parse(query.as_deref().unwrap_or_default())?;
-    let conversation = events::find(&services, &caller.access, &name).await?;
+    let conversation = reader.find(&services, &name).await?;
     let piece = history::read(&services.store, &conversation, after, limit).await?;
     let full = piece.entries.len() == limit;
     let more = full && !services.store.entries(&conversation, &piece.end.to_string(), 1).await?.is_empty();
@@ -71,7 +71,8 @@ fn parse(query: &str) -> Result<(EntryId, usize), Problem> {
                 let detail = || format!("must be given once, as a whole number from 1 to {MOST}");
                 limit = Some(number.ok_or_else(|| wrong(detail()))?);
             }
-            _ => return Err(wrong("is not a known parameter; known are after, limit".to_owned())),
+            PARAMETER => {}
+            _ => return Err(wrong("is not a known parameter; known are after, limit, token".to_owned())),
         }
     }
     Ok((after.unwrap_or(EntryId::ZERO), limit.unwrap_or(USUAL)))

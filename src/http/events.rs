@@ -2,74 +2,87 @@
 //!
 //! `event` is the entry's type, `id` its id in the stream, `data` the entry as JSON. A reader goes on after the id it saw
 //! last: `EventSource` does so by itself, in `Last-Event-ID`, which goes before `?from=`. `event: gap` comes first when
-//! the id is older than everything that is kept: what stood between may be lost.
+//! the id is older than everything that is kept: what stood between may be lost. With `?until=<promptId>` the stream ends
+//! after that prompt's terminal entry; one who has seen it gets 204, at which `EventSource` stops coming back.
 
-use std::time::Duration;
-
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
-use axum::response::IntoResponse;
-use axum::response::sse::{KeepAlive, Sse};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
-use uuid::Uuid;
 
-use super::Services;
-use super::auth::{Access, Authorized, Read};
 use super::position::{EntryId, Start};
 use super::problem::Problem;
-use super::tail::Tail;
-use crate::model::Conversation;
+use super::reader::{PARAMETER, Reader};
+use super::tail::{Tail, Until};
+use super::{Services, history, prompt, token};
+use crate::model::prompt::FieldError;
+use crate::model::{Conversation, PromptId};
 
 const LAST_EVENT_ID: &str = "last-event-id";
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// Pause after which a comment shows that the connection lives.
-const ALIVE: Duration = Duration::from_secs(15);
 
-/// Streams a conversation of the caller's tenant.
+/// What a reader asks for.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    start: Start,
+    until: Option<PromptId>,
+}
+
+/// Streams a conversation of the caller's tenant, or that of a token.
 pub(super) async fn events(
-    caller: Authorized<Read>,
+    reader: Reader,
     State(services): State<Services>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<impl IntoResponse, Problem> {
-    let start = start(&headers, query.as_deref())?;
-    let conversation = find(&services, &caller.access, &name).await?;
-    let tail = Tail::open(services, conversation, start).await?;
-    let events = Sse::new(tail.events()).keep_alive(KeepAlive::new().interval(ALIVE));
-    Ok(([(ACCEL_BUFFERING, "no")], events))
+) -> Result<Response, Problem> {
+    let Wanted { start, until } = wanted(&headers, query.as_deref().unwrap_or_default())?;
+    let conversation = reader.find(&services, &name).await?;
+    let until = match until {
+        Some(prompt) => Some(until_of(&services, &conversation, prompt).await?),
+        None => None,
+    };
+    if let (Start::After(seen), Some(Until { entry: Some(last), .. })) = (start, &until)
+        && seen >= *last
+    {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let expires = reader.expires.map(|at| token::end_of(at, &services.clock));
+    let tail = Tail::open(&services, conversation, start, until, expires).await?;
+    let kind = (header::CONTENT_TYPE, "text/event-stream");
+    Ok(([kind, (ACCEL_BUFFERING, "no")], Body::from_stream(tail.frames())).into_response())
 }
 
-fn start(headers: &HeaderMap, query: Option<&str>) -> Result<Start, Problem> {
-    if let Some(seen) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) {
-        let id = seen.to_str().ok().and_then(|id| id.parse().ok());
-        return id.map(Start::After).ok_or_else(invalid_position);
+async fn until_of(services: &Services, conversation: &Conversation, prompt: PromptId) -> Result<Until, Problem> {
+    let record = services.store.record(prompt).await?;
+    record.filter(|record| record.conversation == *conversation).ok_or_else(prompt::not_found)?;
+    let entry = services.store.terminal_entry(conversation, prompt).await?;
+    let entry = entry.map(|(_, entry)| entry.parse()).transpose().map_err(history::unreadable)?;
+    Ok(Until { prompt, entry })
+}
+
+fn wanted(headers: &HeaderMap, query: &str) -> Result<Wanted, Problem> {
+    let (mut from, mut until) = (None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let wrong = |detail: &str| Problem::fields("invalid_parameter", vec![FieldError::at("", &name, detail)]);
+        match &*name {
+            "from" if from.is_some() => return Err(invalid_position()),
+            "from" => from = Some(value.parse().map_err(|_| invalid_position())?),
+            "until" if until.is_some() => return Err(wrong("must be given once")),
+            "until" => until = Some(value.parse().map_err(|_| wrong("must be a prompt's id"))?),
+            PARAMETER => {}
+            _ => return Err(wrong("is not a known parameter; known are from, until, token")),
+        }
     }
-    let mut from = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, _)| name == "from");
-    match (from.next(), from.next()) {
-        (None, _) => Ok(Start::After(EntryId::ZERO)),
-        (Some((_, from)), None) => from.parse().map_err(|_| invalid_position()),
-        _ => Err(invalid_position()),
-    }
+    let seen = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty());
+    let seen =
+        seen.map(|seen| seen.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(invalid_position)).transpose()?;
+    let start = seen.map(Start::After).or(from).unwrap_or(Start::After(EntryId::ZERO));
+    Ok(Wanted { start, until })
 }
 
 pub(super) fn invalid_position() -> Problem {
     let detail = "the position must be an entry's id or 0; for a stream of events also $, for new entries only";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_position", detail)
-}
-
-/// The conversation by the caller's name for it, or by Omni's once that is known.
-pub(super) async fn find(services: &Services, access: &Access, name: &str) -> Result<Conversation, Problem> {
-    let store = &services.store;
-    if let Some(named) = access.conversation(name)
-        && (store.knows(&named.tenant(), &named).await? || store.bounds(&named).await?.is_some())
-    {
-        return Ok(named);
-    }
-    let omnis = match Uuid::try_parse(name) {
-        Ok(id) => store.conversation_of(id).await?,
-        Err(_) => None,
-    };
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "conversation_not_found", "there is no such conversation");
-    omnis.filter(|found| access.sees(found)).ok_or_else(unknown)
 }

@@ -36,6 +36,12 @@ pub(super) async fn read(
     Ok(Piece { entries, end, gap })
 }
 
+/// The newest entry's id; before every entry where there is none.
+pub(super) async fn newest(store: &Store, conversation: &Conversation) -> Result<EntryId, StoreError> {
+    let bounds = store.bounds(conversation).await?;
+    bounds.map_or(Ok(EntryId::ZERO), |(_, newest)| newest.parse()).map_err(unreadable)
+}
+
 pub(super) fn unreadable(_: NoPosition) -> StoreError {
     StoreError::Corrupt { what: "an entry's id" }
 }

@@ -1,5 +1,5 @@
-//! `/mcp`: Omni's MCP server for the agents of callers. Each request is sent on behalf of one user, with nothing of what the
-//! caller was let in by.
+//! `/mcp`: Omni's MCP server for the agents of callers. Each request is sent on behalf of one user: the one of the agent's token,
+//! or whom its caller names. Nothing of what let the agent in goes further.
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
@@ -8,13 +8,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::auth::{Access, Authorized, Mcp};
+use super::auth::{self, Access, Authorized, Mcp};
 use super::middleware::AsItCame;
 use super::problem::Problem;
-use super::{Services, body};
-use crate::model::prompt::FieldError;
+use super::token::{Granted, Purpose};
+use super::{Services, body, reader, token};
+use crate::config::Scope;
+use crate::model::prompt::{FieldError, MAX_EXTERNAL_ID};
 use crate::omni::{MCP_SESSION, McpAnswer, McpRequest, OmniError};
 use crate::pipeline::keyring::Halt;
 use crate::pipeline::mcp::{Agent, Refusal};
@@ -22,15 +25,16 @@ use crate::pipeline::mcp::{Agent, Refusal};
 const USER: &str = "X-Relay-User";
 const MODEL: &str = "X-MCP-Model-ID";
 const TOPIC: &str = "X-MCP-Topic-Name";
-const MAX_USER: usize = 512;
 const MAX_TOPIC: usize = 256;
 const LARGEST: usize = 4 * 1024 * 1024;
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// A caller that acts for one of its users.
+/// Who acts for a user: a caller with the scope `mcp`, or whoever shows a token for that one user.
 pub(super) struct ActingFor {
     access: Access,
     external_id: String,
+    /// When the token ends, unix seconds.
+    expires: Option<u64>,
 }
 
 impl FromRequestParts<Services> for ActingFor {
@@ -41,11 +45,28 @@ impl FromRequestParts<Services> for ActingFor {
             let allow = HeaderValue::from_static("GET,POST,DELETE");
             return Err(Problem::of_status(StatusCode::METHOD_NOT_ALLOWED).with_header(header::ALLOW, allow));
         }
+        if let Some(token) = auth::bearer(&parts.headers)
+            && let Some(granted) = reader::granted(services, Purpose::Mcp, token)?
+        {
+            return Self::of_token(services, granted, &parts.headers);
+        }
         let Authorized { access, .. } = Authorized::<Mcp>::from_request_parts(parts, services).await?;
-        let user = one(&parts.headers, USER)?.filter(|user| (1..=MAX_USER).contains(&user.len()));
-        let missing =
-            || wrong(USER, format!("is required: the externalId of the user to act for, of 1 to {MAX_USER} bytes"));
-        Ok(Self { access, external_id: user.ok_or_else(missing)?.to_owned() })
+        let user = one(&parts.headers, USER)?.filter(|user| (1..=MAX_EXTERNAL_ID).contains(&user.len()));
+        let detail = format!("is required: the externalId of the user to act for, of 1 to {MAX_EXTERNAL_ID} bytes");
+        let external_id = user.ok_or_else(|| wrong(USER, detail))?.to_owned();
+        Ok(Self { access, external_id, expires: None })
+    }
+}
+
+impl ActingFor {
+    /// Its caller must still be one that may act for users.
+    fn of_token(services: &Services, granted: Granted, headers: &HeaderMap) -> Result<Self, Problem> {
+        let access = Access::of_minter(&services.callers, granted.caller.as_deref(), Scope::Mcp);
+        let access = access.ok_or_else(reader::unknown)?;
+        if one(headers, USER)?.is_some_and(|user| user != granted.subject) {
+            return Err(wrong(USER, "must be the token's user, or be left out"));
+        }
+        Ok(Self { access, external_id: granted.subject, expires: Some(granted.expires) })
     }
 }
 
@@ -63,28 +84,35 @@ pub(super) async fn pass(
         Method::POST => body::read(&headers, payload, LARGEST).await?,
         _ => Bytes::new(),
     };
-    let listens = method == Method::GET;
+    let cut_off = cut_off(&services, &method, caller.expires);
     let agent = Agent {
         caller: caller.access.caller().unwrap_or_default().to_owned(),
         tenant: caller.access.tenant,
         external_id: caller.external_id,
     };
     let answer = services.gateway.pass(&agent, McpRequest { method, headers, body, session, model_id, topic }).await?;
-    Ok(response(answer, &services, listens))
+    Ok(response(answer, cut_off))
 }
 
-/// The answer as it comes. A stop ends what a client only listens to; what it asked for may come to its end.
-fn response(answer: McpAnswer, services: &Services, listens: bool) -> Response {
+/// When an answer ends though Omni goes on: what an agent only listens to at a stop and with its token, what it asked for once
+/// a stop can wait no longer.
+fn cut_off(services: &Services, method: &Method, expires: Option<u64>) -> impl Future<Output = ()> + Send + 'static {
     let stop = services.stop.clone();
-    let stopped = async move {
-        if listens {
-            stop.requested().await;
-        } else {
-            stop.hard().await;
+    let listens = method == Method::GET;
+    let expires = expires.map(|at| token::end_of(at, &services.clock));
+    async move {
+        match expires {
+            _ if !listens => stop.hard().await,
+            None => stop.requested().await,
+            Some(end) => drop(timeout_at(end, stop.requested()).await),
         }
-    };
+    }
+}
+
+/// The answer as it comes, until then.
+fn response(answer: McpAnswer, cut_off: impl Future<Output = ()> + Send + 'static) -> Response {
     let (status, headers) = (answer.status, answer.headers.clone());
-    let mut response = Body::from_stream(answer.into_body().take_until(Box::pin(stopped))).into_response();
+    let mut response = Body::from_stream(answer.into_body().take_until(Box::pin(cut_off))).into_response();
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));

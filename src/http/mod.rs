@@ -1,7 +1,7 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
 //! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `cancel`, `events`, `entries`,
-//! `dead_letters`, `dead_letter`, `mcp`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
+//! `conversation_token`, `mcp_token`, `dead_letters`, `dead_letter`, `mcp`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
 //! `middleware`.
 
 mod attempts;
@@ -9,25 +9,34 @@ mod auth;
 mod batch;
 mod body;
 mod cancel;
+mod conversation_token;
+mod cors;
 mod dead_letter;
 mod dead_letters;
 mod entries;
 mod events;
+mod feed;
+mod frame;
 mod history;
 mod mcp;
+mod mcp_token;
 mod middleware;
 mod position;
 mod probes;
 mod problem;
 mod prompt;
 mod prompts;
+mod reader;
 mod result;
 mod tail;
+mod token;
 mod wait;
 mod webhook;
 
 pub use attempts::Attempts;
+pub use feed::Feeds;
 pub use prompt::for_operator as prompt_for_operator;
+pub use token::Tokens;
 
 use std::sync::Arc;
 
@@ -59,10 +68,16 @@ pub struct Services {
     pub dead_letters: DeadLetters,
     /// Passes agents' requests on.
     pub gateway: Gateway,
-    /// Wakes readers.
+    /// Wakes those who wait.
     pub wake: Wake,
+    /// What is new, for readers.
+    pub feeds: Arc<Feeds>,
     /// Who may call.
     pub callers: Arc<Callers>,
+    /// Makes and reads tokens; `None` without secrets.
+    pub tokens: Option<Arc<Tokens>>,
+    /// Origins whose pages may call.
+    pub cors_origins: Arc<[String]>,
     /// Wrong keys, by address.
     pub attempts: Arc<Attempts>,
     /// Proves webhooks.
@@ -88,6 +103,15 @@ pub fn public(services: Services) -> Router {
     let late = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, webhook::TIMEOUT);
     let router = Router::new()
         .route("/webhooks/omni", post(webhook::receive).layer(late))
+        .route("/livez", get(probes::livez))
+        .route("/readyz", get(probes::readyz))
+        .route("/mcp", any(mcp::pass).layer(cors::of_agents(&services.cors_origins)))
+        .merge(v1().layer(cors::layer(&services.cors_origins)));
+    middleware::framed(router).with_state(services)
+}
+
+fn v1() -> Router<Services> {
+    Router::new()
         .route("/v1/prompts", post(prompts::create))
         .route("/v1/prompts:batch", post(batch::create))
         .route("/v1/prompts/{id}", get(prompt::show))
@@ -98,10 +122,8 @@ pub fn public(services: Services) -> Router {
         .route("/v1/dead-letters/{id}/replay", post(dead_letter::replay))
         .route("/v1/conversations/{key}/events", get(events::events))
         .route("/v1/conversations/{key}/entries", get(entries::list))
-        .route("/mcp", any(mcp::pass))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(probes::readyz));
-    middleware::framed(router).with_state(services)
+        .route("/v1/conversations/{key}/token", post(conversation_token::create))
+        .route("/v1/users/{id}/mcp-token", post(mcp_token::create))
 }
 
 /// `/metrics`.

@@ -12,6 +12,8 @@ use crate::model::{Conversation, PromptId};
 
 /// Longest wait in seconds.
 const LONGEST: u64 = 60;
+/// Longest time between two looks where nothing wakes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Reads the query of a route whose only parameter is `wait`.
 pub(super) fn parse(query: Option<&str>) -> Result<Duration, Problem> {
@@ -39,7 +41,7 @@ pub(super) async fn for_end(services: &Services, conversation: &Conversation, id
     let end = Instant::now() + wait;
     let watch = services.wake.watch(conversation);
     loop {
-        let changed = watch.changed();
+        let changed = watch.changed(LOOK);
         if let Ok(Some(_)) = services.store.terminal_entry(conversation, id).await {
             return;
         }

@@ -16,6 +16,8 @@ pub const MAX_PROMPT: usize = 32 * 1024;
 pub const MAX_METADATA: usize = 4 * 1024;
 /// Largest description of a user in bytes of JSON.
 pub const MAX_PROFILE: usize = 16 * 1024;
+/// Longest external id of a user in bytes.
+pub const MAX_EXTERNAL_ID: usize = 512;
 /// Longest idempotency key in bytes.
 pub const MAX_IDEMPOTENCY_KEY: usize = 256;
 
@@ -247,7 +249,7 @@ fn nested_user(fields: &mut Fields, object: Map<String, Value>) -> Option<User> 
     ];
     let mut inner = Fields::new("/user", object);
     let user_id = inner.uuid("userId");
-    let external_id = inner.text("externalId", 512);
+    let external_id = inner.text("externalId", MAX_EXTERNAL_ID);
     let mut profile = Map::new();
     for name in &PROFILE[..7] {
         if let Some(value) = inner.take(name) {

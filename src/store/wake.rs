@@ -13,9 +13,6 @@ use tokio::sync::Notify;
 use super::{Store, StoreError};
 use crate::model::Conversation;
 
-/// Longest time between two looks of a reader.
-const LOOK: Duration = Duration::from_secs(5);
-
 /// Who waits for which conversation.
 #[derive(Clone, Default)]
 pub struct Wake {
@@ -66,11 +63,11 @@ impl Wake {
 }
 
 impl Watch {
-    /// A future that ends with the next change after this call, or after five seconds. Create it before looking, await it after.
-    pub fn changed(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// A future that ends with the next change after this call, or after `longest`. Create it before looking, await it after.
+    pub fn changed(&self, longest: Duration) -> impl Future<Output = ()> + Send + 'static {
         let notified = self.notify.clone().notified_owned();
         async move {
-            let _ = tokio::time::timeout(LOOK, notified).await;
+            let _ = tokio::time::timeout(longest, notified).await;
         }
     }
 }

@@ -12,5 +12,5 @@ async fn main() {
     let omni = omni::Omni::start(listen).await;
     omni.before(simulator);
     println!("listening on {}", omni.url);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -23,12 +23,13 @@ async fn relay() -> Relay {
             .with("callers.operator.key", "operator-key")
             .with("callers.operator.scopes", "read,ops")
             .with("callers.plain.key", "plain-key")
+            .with("tokens.secrets", "a secret of at least thirty-two bytes")
     })
     .await
 }
 
 /// One request to each route that asks for a key, in a form that is right otherwise.
-fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 7] {
+fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 8] {
     [
         ("prompts", relay.ask(&question(&json!({})))),
         ("prompts", relay.post("/v1/prompts:batch", json!({"prompts": [question(&json!({}))]}).to_string())),
@@ -37,6 +38,7 @@ fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 7] {
         ("read", relay.get("/v1/prompts/22222222-2222-4222-8222-222222222222/result")),
         ("read", relay.get("/v1/conversations/t-1/events")),
         ("read", relay.get("/v1/conversations/t-1/entries")),
+        ("read", relay.post("/v1/conversations/t-1/token", "")),
     ]
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use omni_relay::model::entry::About;
 use omni_relay::model::{Conversation, Entry, EntryType, PromptId};
+use omni_relay::simulator::Behaviour;
 use omni_relay::store::Store;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -13,8 +14,12 @@ use crate::redis::TestRedis;
 
 const URL: &str = "/v1/conversations/t-1/events";
 
-#[expect(clippy::disallowed_methods, reason = "the entry's time does not matter here")]
 pub(super) async fn publish(store: &Store) -> String {
+    publish_with(store, &json!({})).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the entry's time does not matter here")]
+async fn publish_with(store: &Store, metadata: &Value) -> String {
     let conversation = Conversation::from_full("t-1").unwrap();
     let about = About {
         namespace: "test",
@@ -23,7 +28,7 @@ pub(super) async fn publish(store: &Store) -> String {
         job_id: None,
         conversation_id: None,
         chat_url: None,
-        metadata: None,
+        metadata: metadata.as_object(),
     };
     let entry = Entry::new(EntryType::Answer, &about, Timestamp::now(), &about.data());
     store.publish(about.prompt_id, &entry, None).await.unwrap().entry
@@ -138,6 +143,100 @@ async fn a_trimmed_history_does_not_look_like_a_whole_one() {
     let frames = emptied.take(2).await;
     assert_eq!((frames[0].event.as_str(), &frames[0].data), ("gap", &json!({"from": written[4], "to": next})));
     assert_eq!(ids(&frames[1..]), [next.as_str()]);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_prompt_it_was_asked_for() {
+    let relay = Relay::start().await;
+    let (first, second) = (relay.answered("t-1").await, relay.answered("t-1").await);
+    let until = |object: &Value| format!("{URL}?until={}", object["promptId"].as_str().unwrap());
+    let mut events = Events::open(relay.get(&until(&first))).await;
+    let last = events.take(3).await.pop().unwrap();
+    assert_eq!(last.data, first["entry"]);
+    assert_eq!(events.next().await, None);
+    let seen = relay.get(&until(&first)).header("Last-Event-ID", &last.id).send().await.unwrap();
+    assert_eq!((seen.status().as_u16(), seen.bytes().await.unwrap().len()), (204, 0), "a browser stops coming back");
+    let mut rest = Events::open(relay.get(&until(&second)).header("Last-Event-ID", &last.id)).await;
+    assert_eq!(rest.take(3).await[2].data, second["entry"]);
+    assert_eq!(rest.next().await, None);
+
+    relay.sim.next_job(Behaviour::new().held());
+    let asked = relay.ask(&super::question(&json!({"conversation": "t-1"}))).send().await.unwrap();
+    let third: Value = asked.json().await.unwrap();
+    let mut waiting = Events::open(relay.get(&until(&third))).await;
+    waiting.take(8).await;
+    let job =
+        super::eventually("the job runs", || async { relay.sim.jobs().into_iter().find(|job| !job.state.is_final()) })
+            .await;
+    relay.sim.release(job.id);
+    assert_eq!(waiting.take(1).await[0].event, "omni.answer");
+    assert_eq!(waiting.next().await, None);
+
+    // Its last entry is not kept any more: the stream ends at what is behind it.
+    let stream = format!("{}:conversation:{{t-1}}", relay.namespace);
+    let mut redis = relay.redis().await;
+    let _: usize = redis::cmd("XDEL").arg(&stream).arg(&last.id).query_async(&mut redis).await.unwrap();
+    let mut trimmed = Events::open(relay.get(&until(&first))).await;
+    trimmed.take(3).await;
+    assert_eq!(trimmed.next().await, None);
+
+    for unknown in ["22222222-2222-4222-8222-222222222222", relay.answered("t-2").await["promptId"].as_str().unwrap()] {
+        let answer = relay.get(&format!("{URL}?until={unknown}")).send().await.unwrap();
+        assert_eq!(problem(answer, 404).await["code"], "prompt_not_found");
+    }
+    for wrong in ["until=x", "until=", "unitl=1", "from=0&from=0"] {
+        let answer = relay.get(&format!("{URL}?{wrong}")).send().await.unwrap();
+        assert!([400, 422].contains(&answer.status().as_u16()), "{wrong}");
+    }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn many_readers_are_one_to_redis() {
+    const READERS: usize = 200;
+    let redis = TestRedis::private().await;
+    let relay = Relay::on(&redis.url(), "test", |sources| sources).await;
+    super::eventually("redis answers", || async { relay.get("/readyz").send().await.ok() }).await;
+    publish(&relay.app.store).await;
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut events = Events::open(relay.get(URL)).await;
+        events.take(1).await;
+        readers.push(events);
+    }
+    let mut connection = relay.redis().await;
+    let reads = async |connection: &mut redis::aio::MultiplexedConnection| {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
+        let calls = |command: &str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+            line.map_or(0, |line| line.split(',').next().unwrap().parse::<usize>().unwrap())
+        };
+        calls("xrange") + calls("xrevrange") + calls("xread")
+    };
+    let before = reads(&mut connection).await;
+    let written = publish(&relay.app.store).await;
+    for events in &mut readers {
+        assert_eq!(ids(&events.take(1).await), [written.as_str()]);
+    }
+    let read = reads(&mut connection).await - before;
+    assert!(read < READERS / 10, "{read} reads for one entry and {READERS} readers");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_behind_misses_nothing() {
+    let relay = Relay::start().await;
+    let mut written = vec![publish(&relay.app.store).await];
+    let mut slow = Events::open(relay.get(URL)).await;
+    // More than the sockets and the window hold together.
+    let metadata = json!({"filler": "x".repeat(60_000)});
+    for _ in 0..600 {
+        written.push(publish_with(&relay.app.store, &metadata).await);
+    }
+    let mut quick = Events::open(relay.get(&format!("{URL}?from={}", written[599]))).await;
+    assert_eq!(ids(&quick.take(1).await), [written[600].as_str()]);
+    assert_eq!(ids(&slow.take(601).await), written);
     relay.stop().await;
 }
 

@@ -11,6 +11,7 @@ mod limits;
 mod problems;
 mod prompts;
 mod sse;
+mod tokens;
 mod webhooks;
 
 use std::net::TcpListener;
@@ -20,7 +21,7 @@ use omni_relay::app::{App, Parts};
 use omni_relay::config::{Config, Sources};
 use omni_relay::runtime::{Lifecycle, Metrics};
 use omni_relay::simulator::{Options, Simulator};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -88,16 +89,20 @@ impl Relay {
         http.get(format!("{}{path}", self.base)).timeout(PATIENCE).bearer_auth(key).send().await.unwrap()
     }
 
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).timeout(PATIENCE)
+    }
+
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.base)).timeout(PATIENCE)
+        self.request(Method::GET, path)
     }
 
     pub(super) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
-        self.http.post(format!("{}{path}", self.base)).timeout(PATIENCE).body(body)
+        self.request(Method::POST, path).body(body)
     }
 
     pub(super) fn delete(&self, path: &str) -> RequestBuilder {
-        self.http.delete(format!("{}{path}", self.base)).timeout(PATIENCE)
+        self.request(Method::DELETE, path)
     }
 
     pub(super) fn ask(&self, body: &Value) -> RequestBuilder {

@@ -120,6 +120,7 @@ async fn without_callers(seen: &mut Seen) {
         seen.see(relay.get(path)).await;
     }
     seen.see(relay.get("/v1/prompts/x").header("Origin", "https://evil.example.com")).await;
+    seen.see(relay.post("/v1/conversations/x/token", "")).await;
     seen.see(relay.post("/v1/prompts", "{")).await;
     seen.see(relay.post("/v1/prompts", "{}")).await;
     seen.see(relay.post("/v1/prompts:batch", "{}")).await;
@@ -145,14 +146,33 @@ async fn without_callers(seen: &mut Seen) {
     relay.lifecycle.request_stop();
 }
 
+async fn tokens(seen: &mut Seen, relay: &Relay) {
+    let asked = relay.ask_and_wait(&json!({"conversation": "t-1"})).bearer_auth("reader-key");
+    asked.send().await.unwrap();
+    let mint = |wish: &'static str| relay.post("/v1/conversations/t-1/token", wish).bearer_auth("reader-key");
+    seen.see(mint(r#"{"ttlSeconds": 0}"#)).await;
+    seen.see(relay.get("/v1/conversations/t-1/entries?token=x")).await;
+    let minted: Value = mint(r#"{"ttlSeconds": 1}"#).send().await.unwrap().json().await.unwrap();
+    let path = format!("/v1/conversations/t-1/entries?token={}", minted["token"].as_str().unwrap());
+    super::eventually("the token expires", || async {
+        (relay.get(&path).send().await.unwrap().status() == 401).then_some(())
+    })
+    .await;
+    seen.see(relay.get(&path)).await;
+}
+
 async fn with_callers(seen: &mut Seen) {
     let relay = Relay::with(|sources| {
         sources
             .with("callers.acme.key", "acme-key")
             .with("callers.acme.tenant", "acme")
             .with("callers.acme.scopes", "prompts")
+            .with("callers.reader.key", "reader-key")
+            .with("callers.reader.tenant", "acme")
+            .with("tokens.secrets", "a secret of at least thirty-two bytes")
     })
     .await;
+    tokens(seen, &relay).await;
     let ask = || relay.ask(&question(&json!({}))).bearer_auth("acme-key");
     seen.see(relay.get("/v1/prompts/x").bearer_auth("acme-key")).await;
     for (field, full) in [("prompts:acme", 20_000), ("prompts", 100_000)] {

@@ -6,6 +6,7 @@ mod headers;
 pub(crate) mod omni;
 mod sessions;
 mod streams;
+mod tokens;
 mod trouble;
 
 use std::sync::Arc;
