@@ -1,6 +1,8 @@
 """An agent, on the official Python SDK of MCP, which nobody here wrote: what works through the relay, and what is refused.
 
-    agent.py http://127.0.0.1:8080      callers `agents-key` and `others-key` with the scope mcp; Omni is tests/clients/omni.rs
+    agent.py http://127.0.0.1:8080
+
+There are callers `agents-key` and `others-key` with the scope mcp, and tokens; Omni is tests/clients/omni.rs.
 """
 
 import contextlib
@@ -61,6 +63,12 @@ async def works(client):
     return me["user"]
 
 
+async def token(url, key, user):
+    async with httpx2.AsyncClient() as http:
+        minted = await http.post(f"{url}/v1/users/{user}/mcp-token", headers={"authorization": f"Bearer {key}"})
+        return {"authorization": f"Bearer {minted.raise_for_status().json()['token']}"}
+
+
 async def refused(url, mode, headers):
     let_in = False
     try:
@@ -82,10 +90,12 @@ async def main():
             print(f"agent: {mode}: spoke {client.protocol_version}, {'in a session' if session else 'without a session'}")
             for key, user in [("agents-key", "emea-anna"), ("others-key", "demo-dana")] if session else []:
                 await refused(url, mode, acting(key, user, **{"mcp-session-id": session[0]}))
+        async with connected(url, mode, await token(url, "agents-key", "demo-dana")) as (client, _):
+            users.add(await works(client))
         for headers in [acting("agents-key", "nobody"), acting("agents-key", ""), acting("wrong-key", "demo-dana")]:
             await refused(url, mode, headers)
     assert len(users) == 1, users
-    print("clients: an agent on the Python SDK of MCP worked through the relay; wrong users and another's session were refused")
+    print("clients: the Python SDK of MCP worked through the relay, by key and by token; wrong users and another's session did not")
 
 
 # The SDK wants no other answer to the end of a session than 200 or 204; rmcp gives 202.

@@ -81,6 +81,7 @@ start relay env \
   OMNI_RELAY__OMNI__RUN_AS_KEY_OWNER=true \
   OMNI_RELAY__WEBHOOK__PUBLIC_URL="http://127.0.0.1:$relay_port/webhooks/omni" \
   OMNI_RELAY__WEBHOOK__SECRETS=secret-between-relay-and-simulator \
+  OMNI_RELAY__TOKENS__SECRETS=secret-of-the-relays-alone-32-bytes \
   OMNI_RELAY__CALLERS__CHAT__KEY="$OMNI_RELAY_KEY" \
   OMNI_RELAY__CALLERS__AGENTS__KEY=agents-key OMNI_RELAY__CALLERS__AGENTS__SCOPES=mcp \
   OMNI_RELAY__CALLERS__OTHERS__KEY=others-key OMNI_RELAY__CALLERS__OTHERS__SCOPES=mcp \
