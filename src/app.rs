@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use secrecy::ExposeSecret;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -15,13 +16,13 @@ use crate::http::{self, Feeds, Services, Tokens};
 use crate::model::Backoff;
 use crate::model::prompt::Defaults;
 use crate::omni::signature::Verifier;
-use crate::omni::{ApiKey, Omni, OmniOptions, WebhookVerifier};
+use crate::omni::{ApiKey, McpClient, Omni, OmniOptions, WebhookVerifier};
 use crate::pipeline::intake::Tenants;
 use crate::pipeline::reconcile::{self, Pace, Tuning};
 use crate::pipeline::submit::WebhookTarget;
 use crate::pipeline::{
-    Canceller, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter,
-    Worker, due,
+    Canceller, DeadLetters, Directory, Gateway, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler,
+    Submitter, Worker, due,
 };
 use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
@@ -40,8 +41,14 @@ const SUBMIT_HANDLERS: usize = 16;
 const PROCESS_HANDLERS: usize = 64;
 /// Longest call of Omni.
 const OMNI_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time until an answer for an agent begins.
+const MCP_PATIENCE: Duration = Duration::from_mins(2);
 /// In which Omni's requests are granted: a second longer than its own minute, as they do not take equally long to arrive.
 const BUDGET_WINDOW: Duration = Duration::from_secs(61);
+
+/// Whether a client is still there that says nothing, and to whom nothing is said: it is gone two minutes after it vanished.
+const ALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15)).with_retries(4);
 
 /// What a process brings along.
 pub struct Parts {
@@ -100,17 +107,20 @@ impl App {
             Defaults {
                 model_id: config.omni.model_id,
                 run_as_key_owner: config.omni.run_as_key_owner,
-                names_tenant: false,
+                ..Defaults::default()
             },
             config.omni.adopt_conversations,
             pace.first_check(),
         );
+        let handle = readiness.register("redis");
+        let reach = reach(config, &store, parts.budget_window, config.users.create, readiness.register("omni"))?;
         let services = Services {
             store: store.clone(),
             intake: intake.clone(),
             receiver: Receiver::new(store.clone(), parts.clock.clone()),
             canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            gateway: gateway(config, &store, &reach)?,
             wake: wake.clone(),
             feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
             callers: Arc::new(config.callers.clone()),
@@ -124,23 +134,34 @@ impl App {
             stop: parts.lifecycle.stop_handle(),
         };
         let (address, admin_address) = listen(config, services, &parts.lifecycle).await?;
-        let handle = readiness.register("redis");
         let stop = parts.lifecycle.stop_handle();
         parts.lifecycle.spawn("health", health::run(store.clone(), handle, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
-        stages(config, &parts, &store, pace, intake, readiness.register("omni"))?;
+        stages(config, &parts, &store, pace, intake, reach);
         Ok(Self { address, admin_address, store })
     }
 }
 
 /// Finds users as the relay does, in its budget, for commands that stand beside it. It makes nobody.
 pub fn directory(config: &Config, store: &Store) -> anyhow::Result<Directory> {
-    let (omni, keys) = omni(config, store, hasten(BUDGET_WINDOW), Readiness::new().register("omni"))?;
-    Ok(Directory::new(store.clone(), omni, keys, UserCreation::Never))
+    let handle = Readiness::new().register("omni");
+    Ok(reach(config, store, hasten(BUDGET_WINDOW), UserCreation::Never, handle)?.directory)
 }
 
-/// Omni, and the keys to it.
-fn omni(config: &Config, store: &Store, window: Duration, handle: Handle) -> anyhow::Result<(Arc<Omni>, Arc<KeyRing>)> {
+/// Omni, the keys to it, and whom it knows.
+struct Reach {
+    omni: Arc<Omni>,
+    keys: Arc<KeyRing>,
+    directory: Directory,
+}
+
+fn reach(
+    config: &Config,
+    store: &Store,
+    window: Duration,
+    create: UserCreation,
+    handle: Handle,
+) -> anyhow::Result<Reach> {
     let options = OmniOptions {
         base_url: config.omni.base_url.clone(),
         timeout: hasten(OMNI_TIMEOUT),
@@ -152,19 +173,18 @@ fn omni(config: &Config, store: &Store, window: Duration, handle: Handle) -> any
     let owed = if config.webhook.public_url.is_some() { 1 } else { 2 };
     let quota = Quota { limit: config.omni.requests_per_minute, window, owed };
     let keys = KeyRing::new(store.clone(), keys, quota, handle).context("omni.api_keys is empty")?;
-    Ok((Arc::new(omni), Arc::new(keys)))
+    let (omni, keys) = (Arc::new(omni), Arc::new(keys));
+    let directory = Directory::new(store.clone(), omni.clone(), keys.clone(), create);
+    Ok(Reach { omni, keys, directory })
 }
 
-fn stages(
-    config: &Config,
-    parts: &Parts,
-    store: &Store,
-    pace: Pace,
-    intake: Intake,
-    omni_handle: Handle,
-) -> anyhow::Result<()> {
-    let (omni, keys) = omni(config, store, parts.budget_window, omni_handle)?;
-    let directory = Directory::new(store.clone(), omni.clone(), keys.clone(), config.users.create);
+fn gateway(config: &Config, store: &Store, reach: &Reach) -> anyhow::Result<Gateway> {
+    let client = McpClient::new(&config.omni.base_url, hasten(MCP_PATIENCE)).context("failed to use omni.base_url")?;
+    Ok(Gateway::new(store.clone(), client, reach.keys.clone(), reach.directory.clone()))
+}
+
+fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Intake, reach: Reach) {
+    let Reach { omni, keys, directory } = reach;
     let limits = |handlers| Limits {
         handlers,
         claim_after: config.pipeline.claim_after,
@@ -212,7 +232,6 @@ fn stages(
     let (store, clock, many) = run(PROCESS_HANDLERS);
     let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
     lifecycle.spawn("process", process.run());
-    Ok(())
 }
 
 fn backlog(config: &Config) -> Limit {
@@ -257,8 +276,9 @@ async fn serve(
     let bound = listener.local_addr()?;
     let stop = lifecycle.stop_handle();
     let listener = listener.tap_io(|stream| {
-        // Answers are small and wanted at once; a socket that refuses the option works without it.
+        // Answers are small and wanted at once; a socket that refuses an option works without it.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&*stream).set_tcp_keepalive(&ALIVE);
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     lifecycle.spawn(name, async move {

@@ -6,6 +6,8 @@ use std::ops::Deref;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use uuid::Uuid;
+
 use super::{Scope, ScopeSet};
 
 /// SHA-256 of a bearer key. The key itself is forgotten once it is read.
@@ -23,6 +25,10 @@ pub struct Caller {
     pub scopes: ScopeSet,
     /// Its tenant's share of the turns.
     pub weight: u32,
+    /// What it may name; the first is for what names none. Empty: any.
+    pub models: Vec<Uuid>,
+    /// The same of topics.
+    pub topics: Vec<String>,
 }
 
 /// All configured callers, by name.
@@ -122,6 +128,8 @@ mod tests {
             tenant: Some(format!("{name}-tenant")),
             scopes: [Scope::Prompts].into_iter().collect(),
             weight: 1,
+            models: Vec::new(),
+            topics: Vec::new(),
         }
     }
 

@@ -61,6 +61,8 @@ pub const KEYS: &[Key] = &[
     key("callers.<name>.tenant", "", "1 to 64 of A-Z a-z 0-9 . _ -", "the tenant a caller is bound to; without: an operator's caller"),
     key("callers.<name>.scopes", "prompts,read", "a list of prompts, read, ops, mcp", "what a caller may do"),
     key("callers.<name>.weight", "1", "a whole number from 1 to 1000", "turns its tenant gets while others get one"),
+    key("callers.<name>.models", "", "a list of UUIDs", "the models a caller may name, the first one for what names none; empty: any"),
+    key("callers.<name>.topics", "", "a list of names, each of 1 to 256 bytes without control characters", "the topics a caller may name, the first one for what names none; empty: any"),
     key("runtime.workers", "", "a whole number from 1 to 1024", "threads; by default one less than there are cores, at least one"),
     key("log.level", "info", "error, warn, info, debug, trace, or filter directives such as info,omni_relay=debug", "what is logged; RUST_LOG goes before it"),
     key("log.format", "json", "json or pretty", "one JSON object a line, or lines for people"),

@@ -196,7 +196,9 @@ fn caller(reader: &mut Reader, name: String) -> Caller {
     let tenant = reader.optional(&path("tenant"), values::name);
     let scopes = reader.list(&path("scopes"), Scope::parse).into_iter().collect();
     let weight = reader.get(&path("weight"), |text| number(text, 1, 1000));
-    Caller { name, keys, tenant, scopes, weight }
+    let models = reader.list(&path("models"), |text| Uuid::parse_str(text).ok());
+    let topics = reader.list(&path("topics"), values::topic);
+    Caller { name, keys, tenant, scopes, weight, models, topics }
 }
 
 fn runtime(reader: &mut Reader) -> RuntimeConfig {

@@ -183,6 +183,14 @@ fn unusable_callers_are_refused() {
             "callers.chat.tenant: expected 1 to 64",
         ),
         (
+            least().with("callers.chat.key", "k").with("callers.chat.models", "orders"),
+            "callers.chat.models: expected a list of UUIDs",
+        ),
+        (
+            least().with("callers.chat.key", "k").with("callers.chat.topics", "a\tb"),
+            "callers.chat.topics: expected a list of names",
+        ),
+        (
             least().with("callers.chat.key", "k").with("callers.chat.weight", "0"),
             "callers.chat.weight: expected a whole number",
         ),

@@ -60,6 +60,12 @@ pub(super) fn header_safe(text: &str) -> Option<String> {
     text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| text.to_owned())
 }
 
+/// What can stand in a header as it is, and in a prompt's `topicName`.
+pub(super) fn topic(text: &str) -> Option<String> {
+    let plain = text.trim() == text && !text.chars().any(char::is_control);
+    ((1..=256).contains(&text.len()) && plain).then(|| text.to_owned())
+}
+
 /// An http or https address without credentials and fragment.
 pub(super) fn web_address(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
@@ -124,6 +130,14 @@ mod tests {
         let long = "a".repeat(65);
         for wrong in ["", "a/b", "a:b", "{a}", "a b", "ü", &long] {
             assert_eq!(name(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn topics_can_stand_in_a_header() {
+        assert_eq!(topic("order items, Größen").as_deref(), Some("order items, Größen"));
+        for wrong in ["", " a", "a ", "a\nb", &"a".repeat(257)] {
+            assert_eq!(topic(wrong), None, "{wrong:?}");
         }
     }
 

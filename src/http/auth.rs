@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use uuid::Uuid;
 
 use super::Services;
 use super::problem::Problem;
@@ -98,6 +99,12 @@ impl Access {
     /// Who it is, for the audit.
     pub(super) fn who(&self) -> String {
         self.caller.as_ref().map_or_else(|| "http".to_owned(), |name| format!("http:{name}"))
+    }
+
+    /// The models and topics that the caller may name; empty: any.
+    pub(super) fn limits<'a>(&self, callers: &'a Callers) -> (&'a [Uuid], &'a [String]) {
+        let caller = self.caller().and_then(|name| callers.named(name));
+        caller.map_or((&[], &[]), |caller| (&caller.models, &caller.topics))
     }
 
     /// Whether the caller may know what belongs to this tenant.

@@ -85,7 +85,7 @@ async fn accept(
     if item.get().len() > body::LARGEST {
         return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    let body = Body::parse(item.get().as_bytes(), services.intake.defaults()).map_err(IntakeError::from)?;
+    let body = Body::parse(item.get().as_bytes(), prompts::defaults(services, access)).map_err(IntakeError::from)?;
     prompts::accept(services, access, &body, &prompts::trace(headers), Duration::ZERO).await
 }
 

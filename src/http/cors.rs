@@ -1,9 +1,9 @@
-//! Pages of which other origins may call `/v1`.
+//! Pages of which other origins may call `/v1` and `/mcp`.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer};
 
 /// How long a browser remembers what it was told.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -24,4 +24,11 @@ pub(super) fn layer(origins: &[String]) -> CorsLayer {
         ])
         .expose_headers([header::LOCATION, header::RETRY_AFTER, name("x-request-id")])
         .max_age(REMEMBERED)
+}
+
+/// The same for `/mcp`, whose protocol has more headers with each version.
+pub(super) fn of_agents(origins: &[String]) -> CorsLayer {
+    let exposed =
+        [header::RETRY_AFTER, HeaderName::from_static("mcp-session-id"), HeaderName::from_static("x-request-id")];
+    layer(origins).allow_headers(AllowHeaders::mirror_request()).expose_headers(exposed)
 }

@@ -5,20 +5,17 @@
 //! the id is older than everything that is kept: what stood between may be lost. With `?until=<promptId>` the stream ends
 //! after that prompt's terminal entry; one who has seen it gets 204, at which `EventSource` stops coming back.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::time::Instant;
 use url::form_urlencoded;
 
 use super::position::{EntryId, Start};
 use super::problem::Problem;
 use super::reader::{PARAMETER, Reader};
 use super::tail::{Tail, Until};
-use super::{Services, history, prompt};
+use super::{Services, history, prompt, token};
 use crate::model::prompt::FieldError;
 use crate::model::{Conversation, PromptId};
 
@@ -51,9 +48,7 @@ pub(super) async fn events(
     {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let expires = reader
-        .expires
-        .map(|at| Instant::now() + Duration::from_millis((at * 1000).saturating_sub(services.clock.now_ms())));
+    let expires = reader.expires.map(|at| token::end_of(at, &services.clock));
     let tail = Tail::open(&services, conversation, start, until, expires).await?;
     let kind = (header::CONTENT_TYPE, "text/event-stream");
     Ok(([kind, (ACCEL_BUFFERING, "no")], Body::from_stream(tail.frames())).into_response())

@@ -20,6 +20,10 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestId(pub(super) Uuid);
 
+/// Marks an answer of Omni's that goes to its caller as it came, whatever its status.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsItCame;
+
 /// The router with all of it.
 pub(super) fn framed<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(frame))
@@ -66,11 +70,12 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem::internal("the handler panicked").into_response()
 }
 
-/// Writes the problem down under the request's id. A failure that is none yet, and has no JSON of its own, becomes one.
+/// Writes the problem down under the request's id. A failure that is none yet, and has no body of its own, becomes one.
 fn with_problem(mut answer: Response, id: Uuid) -> (Response, Option<Problem>) {
     let status = answer.status();
     let failed = status.is_client_error() || status.is_server_error();
-    let own = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let json = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let own = json || answer.extensions().get::<AsItCame>().is_some();
     let bare = || (failed && !own).then(|| Problem::of_status(status));
     let Some(problem) = answer.extensions_mut().remove::<Problem>().or_else(bare) else { return (answer, None) };
     *answer.body_mut() = problem.body(id);

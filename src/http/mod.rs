@@ -1,7 +1,7 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
 //! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `cancel`, `events`, `entries`,
-//! `conversation_token`, `mcp_token`, `dead_letters`, `dead_letter`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
+//! `conversation_token`, `mcp_token`, `dead_letters`, `dead_letter`, `mcp`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
 //! `middleware`.
 
 mod attempts;
@@ -18,6 +18,7 @@ mod events;
 mod feed;
 mod frame;
 mod history;
+mod mcp;
 mod mcp_token;
 mod middleware;
 mod position;
@@ -42,12 +43,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
-use crate::pipeline::{Canceller, DeadLetters, Intake, Receiver};
+use crate::pipeline::{Canceller, DeadLetters, Gateway, Intake, Receiver};
 use crate::runtime::{Clock, Metrics, Readiness, Stop};
 use crate::store::Store;
 use crate::store::wake::Wake;
@@ -65,6 +66,8 @@ pub struct Services {
     pub canceller: Canceller,
     /// Replays and discards.
     pub dead_letters: DeadLetters,
+    /// Passes agents' requests on.
+    pub gateway: Gateway,
     /// Wakes those who wait.
     pub wake: Wake,
     /// What is new, for readers.
@@ -102,6 +105,7 @@ pub fn public(services: Services) -> Router {
         .route("/webhooks/omni", post(webhook::receive).layer(late))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
+        .route("/mcp", any(mcp::pass).layer(cors::of_agents(&services.cors_origins)))
         .merge(v1().layer(cors::layer(&services.cors_origins)));
     middleware::framed(router).with_state(services)
 }

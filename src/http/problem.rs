@@ -3,6 +3,8 @@
 //! A [`Problem`] travels in the response's extensions; the middleware gives it the request's id and writes it down, so
 //! that nobody who fails needs to know the id.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +12,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::prompt::{FieldError, Invalid};
+use crate::omni::OmniError;
 use crate::pipeline::IntakeError;
+use crate::pipeline::keyring::Halt;
 use crate::runtime::chain;
 use crate::store::StoreError;
 use crate::store::backlog::Share;
@@ -64,6 +68,14 @@ impl Problem {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
         problem.cause = Some(chain(error));
         problem.with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    /// There is no room for a request to Omni before this long.
+    fn over_budget(pause: Duration) -> Self {
+        let detail = "omni's limit on requests is reached; try again later";
+        let seconds = (pause + Duration::from_millis(999)).as_secs().max(1);
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail);
+        problem.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     pub(super) fn internal(cause: impl Into<String>) -> Self {
@@ -137,6 +149,29 @@ impl From<StoreError> for Problem {
     }
 }
 
+/// Why Omni was not asked, or gave no answer that is the caller's.
+impl From<Halt> for Problem {
+    fn from(halt: Halt) -> Self {
+        let cause = Some(chain(&halt));
+        let failed = |status, code, detail| Self { cause, ..Self::new(status, code, detail) };
+        match halt {
+            Halt::Wait { pause, .. } => Self::over_budget(pause),
+            Halt::Omni(OmniError::Throttled { retry_after }) => Self::over_budget(retry_after.unwrap_or_default()),
+            // Omni's 401 is about the relay's key: a caller that saw it would look for another of its own.
+            Halt::Omni(OmniError::Unauthorized) => {
+                failed(StatusCode::BAD_GATEWAY, "omni_unauthorized", "omni refuses the relay's api key")
+            }
+            Halt::Omni(error) if error.is_late() => {
+                failed(StatusCode::GATEWAY_TIMEOUT, "omni_timeout", "omni did not answer in time")
+            }
+            Halt::Omni(_) | Halt::Odd(_) => {
+                failed(StatusCode::BAD_GATEWAY, "omni_unavailable", "omni cannot be reached, or failed")
+            }
+            Halt::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         let code = error.code();
@@ -164,5 +199,18 @@ impl From<IntakeError> for Problem {
             }
             IntakeError::Store(error) => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_late_is_told_from_one_that_failed() {
+        let problem = Problem::from(Halt::Omni(OmniError::Late));
+        assert_eq!((problem.status.as_u16(), problem.code), (504, "omni_timeout"));
+        let problem = Problem::from(Halt::Wait { pause: Duration::from_millis(1001), cause: "budget" });
+        assert_eq!((problem.status.as_u16(), problem.retry_after()), (429, Some(2)));
     }
 }

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::prompt::Object;
 use super::{Services, body, prompt, wait};
 use crate::model::PromptId;
-use crate::model::prompt::{Body, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
+use crate::model::prompt::{Body, Defaults, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
 use crate::pipeline::IntakeError;
 use crate::runtime::TraceContext;
 
@@ -30,11 +30,17 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let wait = wait::parse(query.as_deref())?;
     let bytes = body::read(&headers, payload, body::LARGEST).await?;
-    let parsed = Body::parse(&bytes, services.intake.defaults());
+    let parsed = Body::parse(&bytes, defaults(&services, &caller.access));
     let body = with_key(parsed, idempotency_key(&headers)).map_err(IntakeError::from)?;
     let (status, object) = accept(&services, &caller.access, &body, &trace(&headers), wait).await?;
     let location = format!("/v1/prompts/{}", object.prompt_id);
     Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
+}
+
+/// What a body of this caller may leave out, and what it may name.
+pub(super) fn defaults<'a>(services: &'a Services, access: &Access) -> Defaults<'a> {
+    let (models, topics) = access.limits(&services.callers);
+    Defaults { models, topics, ..services.intake.defaults() }
 }
 
 /// Accepts one checked prompt: its object, with the status that it has as an answer.

@@ -29,11 +29,8 @@ impl FromRequestParts<Services> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
         if let Some(token) = auth::bearer(&parts.headers) {
-            // What was not made here may still be a caller's key.
-            match services.tokens.as_ref().map(|tokens| tokens.read(Purpose::Conversation, token)) {
-                Some(Ok(granted)) => return Self::of_token(services, &granted),
-                Some(Err(Unfit::Expired)) => return Err(expired()),
-                Some(Err(Unfit::Unknown)) | None => {}
+            if let Some(granted) = granted(services, Purpose::Conversation, token)? {
+                return Self::of_token(services, &granted);
             }
         } else if let Some(token) = parameter(parts) {
             let tokens = services.tokens.as_ref().ok_or_else(unknown)?;
@@ -68,6 +65,15 @@ impl Reader {
     }
 }
 
+/// What a bearer token grants. `None` where it was not made here: it may still be a caller's key.
+pub(super) fn granted(services: &Services, purpose: Purpose, token: &str) -> Result<Option<Granted>, Problem> {
+    match services.tokens.as_ref().map(|tokens| tokens.read(purpose, token)) {
+        Some(Ok(granted)) => Ok(Some(granted)),
+        Some(Err(Unfit::Expired)) => Err(expired()),
+        Some(Err(Unfit::Unknown)) | None => Ok(None),
+    }
+}
+
 /// The conversation that a caller means by a name.
 pub(super) async fn find(services: &Services, access: &Access, name: &str) -> Result<Option<Conversation>, Problem> {
     let store = &services.store;
@@ -96,7 +102,7 @@ fn expired() -> Problem {
     unfit("the token has expired: ask for a new one")
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     unfit("the token is not good for this")
 }
 

@@ -1,12 +1,15 @@
 //! Tokens: what a browser or an agent shows instead of a caller's key. JWTs (HS256) that are good for one conversation, or
 //! for one user's agent, until they expire or their caller leaves the configuration.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
+use tokio::time::Instant;
 
 use super::problem::Problem;
 use crate::model::prompt::{FieldError, Invalid};
@@ -156,6 +159,11 @@ fn life(wish: &[u8]) -> Result<u64, Problem> {
     }
 }
 
+/// When a token ends that expires then, in unix seconds.
+pub(super) fn end_of(expires: u64, clock: &Clock) -> Instant {
+    Instant::now() + Duration::from_millis((expires * 1000).saturating_sub(clock.now_ms()))
+}
+
 /// There are no secrets to make any with.
 pub(super) fn off() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no_tokens", "tokens are not configured here")
@@ -168,8 +176,6 @@ fn wrong() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const NEW: &str = "the new secret, which is long enough";

@@ -88,11 +88,15 @@ pub struct Body {
     pub fingerprint: String,
 }
 
-/// What a body may leave out.
+/// What a body may leave out, and what it may name.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Defaults {
+pub struct Defaults<'a> {
     /// Used when a body has no `modelId`.
     pub model_id: Option<Uuid>,
+    /// The models that a body may name; then the first of them is used when it has none. Empty: any.
+    pub models: &'a [Uuid],
+    /// The same of topics.
+    pub topics: &'a [String],
     /// Whether a prompt without a user runs with the rights of the key's creator.
     pub run_as_key_owner: bool,
     /// Whether `tenant` is a known field: on the intake stream.
@@ -123,7 +127,7 @@ impl Body {
         let fingerprint = fingerprint(&object);
         let mut fields = Fields::new("", object);
         let prompt = required(&mut fields, "prompt", |fields| fields.text("prompt", MAX_PROMPT));
-        let model_id = match fields.uuid("modelId").or(defaults.model_id) {
+        let model_id = match allowed(&mut fields, "modelId", defaults.models, Fields::uuid).or(defaults.model_id) {
             None if fields.errors.iter().all(|error| error.pointer != "/modelId") => {
                 fields.wrong("modelId", "is required: no default model is configured");
                 None
@@ -134,7 +138,7 @@ impl Body {
         let body = (
             conversation(&mut fields),
             fields.uuid("conversationId"),
-            fields.text("topicName", 256),
+            allowed(&mut fields, "topicName", defaults.topics, |fields, name| fields.text(name, 256)),
             fields.uuid("branchId"),
             fields.text("idempotencyKey", MAX_IDEMPOTENCY_KEY),
             metadata(&mut fields),
@@ -171,6 +175,25 @@ fn required<T>(fields: &mut Fields, name: &str, read: impl Fn(&mut Fields) -> Op
         fields.wrong(name, "is required");
     }
     value
+}
+
+/// What the body names, where it may; else the first of what it may name.
+fn allowed<T: Clone + PartialEq + ToString>(
+    fields: &mut Fields,
+    name: &str,
+    list: &[T],
+    read: impl Fn(&mut Fields, &str) -> Option<T>,
+) -> Option<T> {
+    let before = fields.errors.len();
+    match read(fields, name) {
+        None if fields.errors.len() == before => list.first().cloned(),
+        Some(value) if !list.is_empty() && !list.contains(&value) => {
+            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
+            fields.wrong(name, format!("must be one that the caller may use: {}", names.join(", ")));
+            None
+        }
+        value => value,
+    }
 }
 
 fn conversation(fields: &mut Fields) -> Option<String> {
@@ -329,6 +352,29 @@ mod tests {
         let c = fingerprint(&format!(r#"{{"prompt":"q2","modelId":"{MODEL}","userId":"{USER}"}}"#));
         assert_eq!(a, b);
         assert_ne!(a, c);
+    }
+
+    #[test]
+    fn a_caller_with_lists_names_what_stands_in_them() {
+        let (models, topics) = ([MODEL.parse().unwrap(), USER.parse().unwrap()], ["orders".to_owned()]);
+        let defaults =
+            Defaults { models: &models, topics: &topics, model_id: Some(Uuid::nil()), ..Defaults::default() };
+        let parse = |more: &Value| {
+            let mut body = json!({"prompt": "q", "userId": USER});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Body::parse(body.to_string().as_bytes(), defaults).map(|body| body.prompt)
+        };
+        let first = parse(&json!({})).unwrap();
+        assert_eq!((first.model_id, first.topic_name.as_deref()), (models[0], Some("orders")));
+        let named = parse(&json!({"modelId": USER, "topicName": "orders"})).unwrap();
+        assert_eq!((named.model_id, named.topic_name.as_deref()), (models[1], Some("orders")));
+        let wrong = parse(&json!({"modelId": Uuid::nil(), "topicName": "staff"})).unwrap_err();
+        let detail = |names: &str| format!("must be one that the caller may use: {names}");
+        let errors = [("/modelId", detail(&format!("{MODEL}, {USER}"))), ("/topicName", detail("orders"))];
+        let errors = errors.map(|(pointer, detail)| FieldError { pointer: pointer.to_owned(), detail });
+        assert_eq!(wrong, Invalid::Fields(errors.into()));
+        let no_uuid = parse(&json!({"modelId": "x", "topicName": 1})).unwrap_err();
+        assert!(matches!(no_uuid, Invalid::Fields(errors) if errors.len() == 2));
     }
 
     #[test]

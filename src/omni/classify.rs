@@ -18,6 +18,7 @@ pub(super) enum Operation {
     Session,
     Conversations,
     Conversation,
+    Mcp,
 }
 
 impl Operation {
@@ -31,6 +32,7 @@ impl Operation {
             Self::Session => "session",
             Self::Conversations => "conversations",
             Self::Conversation => "conversation",
+            Self::Mcp => "mcp",
         }
     }
 }
@@ -70,7 +72,7 @@ pub(super) fn status(operation: Operation, status: StatusCode, headers: &HeaderM
 mod tests {
     use super::*;
 
-    const ALL: [Operation; 8] = [
+    const ALL: [Operation; 9] = [
         Operation::Create,
         Operation::Status,
         Operation::Result,
@@ -79,6 +81,7 @@ mod tests {
         Operation::Session,
         Operation::Conversations,
         Operation::Conversation,
+        Operation::Mcp,
     ];
 
     fn kind(operation: Operation, code: u16) -> &'static str {

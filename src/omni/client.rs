@@ -41,10 +41,11 @@ pub enum OmniSetupError {
 pub(super) const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// How much of an error's body is looked at.
 const MAX_ERROR_BODY: usize = 64 * 1024;
-const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+pub(super) const USER_AGENT: &str = concat!("omni-relay/", env!("CARGO_PKG_VERSION"));
+pub(super) const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// Shorter than the minute after which common load balancers close an idle connection: a create written to a
 /// connection that is being closed would have an unknown outcome.
-const POOL_IDLE: Duration = Duration::from_secs(30);
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(30);
 
 impl Omni {
     pub fn new(options: OmniOptions) -> Result<Self, OmniSetupError> {
@@ -60,7 +61,7 @@ impl Omni {
             return Err(OmniSetupError::BaseUrl);
         }
         let client = Client::builder()
-            .user_agent(concat!("omni-relay/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .redirect(Policy::none())
             // The default repeats a request after HTTP/2 GOAWAY without asking which streams had been accepted.
             .retry(reqwest::retry::never())
@@ -97,12 +98,15 @@ impl Omni {
     ) -> Result<Vec<u8>, OmniError> {
         let started = Instant::now();
         let (status, outcome) = exchange(operation, request, limit).await;
-        let labels = [("operation", operation.as_str()), ("status", status)];
-        metrics::counter!("omni_relay_omni_requests_total", &labels).increment(1);
-        metrics::histogram!("omni_relay_omni_request_duration_seconds", "operation" => operation.as_str())
-            .record(started.elapsed());
+        count(operation, status, started.elapsed());
         outcome
     }
+}
+
+pub(super) fn count(operation: Operation, status: &'static str, took: Duration) {
+    let labels = [("operation", operation.as_str()), ("status", status)];
+    metrics::counter!("omni_relay_omni_requests_total", &labels).increment(1);
+    metrics::histogram!("omni_relay_omni_request_duration_seconds", "operation" => operation.as_str()).record(took);
 }
 
 /// The exchange and the word under which it is counted.
@@ -111,17 +115,9 @@ async fn exchange(
     request: RequestBuilder,
     limit: usize,
 ) -> (&'static str, Result<Vec<u8>, OmniError>) {
-    let lost = |error: reqwest::Error| {
-        let label = match () {
-            () if error.is_connect() => "connect",
-            () if error.is_timeout() => "timeout",
-            () => "lost",
-        };
-        (label, Err(classify::transport(operation, error.into())))
-    };
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return lost(error),
+        Err(error) => return lost(operation, error),
     };
     let status = response.status();
     if !status.is_success() {
@@ -132,11 +128,21 @@ async fn exchange(
     match read_body(response, limit).await {
         Ok(Some(body)) => (class(status.as_u16()), Ok(body)),
         Ok(None) => ("too_large", Err(OmniError::TooLarge { limit })),
-        Err(error) => lost(error),
+        Err(error) => lost(operation, error),
     }
 }
 
-fn class(status: u16) -> &'static str {
+/// What failed below HTTP.
+pub(super) fn lost<T>(operation: Operation, error: reqwest::Error) -> (&'static str, Result<T, OmniError>) {
+    let label = match () {
+        () if error.is_connect() => "connect",
+        () if error.is_timeout() => "timeout",
+        () => "lost",
+    };
+    (label, Err(classify::transport(operation, error.into())))
+}
+
+pub(super) fn class(status: u16) -> &'static str {
     match status {
         401 => "401",
         409 => "409",

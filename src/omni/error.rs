@@ -15,6 +15,9 @@ pub enum OmniError {
     /// The call may be repeated: it reads, or cancels, and its answer did not arrive.
     #[error("receive omni's answer")]
     Interrupted(#[source] TransportError),
+    /// The answer did not begin in time.
+    #[error("get omni's answer in time")]
+    Late,
     /// A create that Omni may or may not have accepted. Never to be sent again by itself.
     #[error("learn whether omni accepted the job: {0}")]
     UnknownOutcome(Doubt),
@@ -109,6 +112,15 @@ impl OmniError {
         )
     }
 
+    /// Whether there was no answer in time.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Late => true,
+            Self::Interrupted(cause) => cause.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// How long Omni asks us to stay away, if it does.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -130,6 +142,7 @@ impl OmniError {
         match self {
             Self::NotSent(_) => "not_sent",
             Self::Interrupted(_) => "interrupted",
+            Self::Late => "late",
             Self::UnknownOutcome(_) => "unknown_outcome",
             Self::Refused { .. } => "refused",
             Self::Unauthorized => "unauthorized",

@@ -1,6 +1,6 @@
 //! The only speaker of Omni: its REST calls, one file per verb, and the webhooks it sends.
 //!
-//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds and makes embed users and reads conversations. Every failure is an
+//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds and makes embed users and reads conversations; [`McpClient`] passes on what agents say to its MCP server. Every failure is an
 //! [`OmniError`] that says whether the request may be repeated.
 //! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
 
@@ -15,6 +15,7 @@ mod detail;
 mod error;
 mod event;
 mod lenient;
+mod mcp;
 mod result;
 mod retry_after;
 mod session;
@@ -31,6 +32,7 @@ pub use create::{CreateJob, Created, WebhookRequest};
 pub use detail::Detail;
 pub use error::{Doubt, OmniError, TransportError};
 pub use event::{Event, MalformedEvent};
+pub use mcp::{MCP_SESSION, McpAnswer, McpClient, McpRequest};
 pub use result::JobResult;
 pub use session::{EmbedUser, SessionPath};
 pub use status::{JobError, JobStatus, Progress};

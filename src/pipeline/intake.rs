@@ -27,7 +27,7 @@ const FULL: Duration = Duration::from_secs(1);
 pub struct Intake {
     store: Store,
     clock: Clock,
-    defaults: Defaults,
+    defaults: Defaults<'static>,
     adopt_conversations: bool,
     first_check: Duration,
 }
@@ -87,15 +87,15 @@ impl Intake {
     pub const fn new(
         store: Store,
         clock: Clock,
-        defaults: Defaults,
+        defaults: Defaults<'static>,
         adopt_conversations: bool,
         first_check: Duration,
     ) -> Self {
         Self { store, clock, defaults, adopt_conversations, first_check }
     }
 
-    /// What a body may leave out.
-    pub const fn defaults(&self) -> Defaults {
+    /// What a body may leave out, whoever sends it.
+    pub const fn defaults(&self) -> Defaults<'static> {
         self.defaults
     }
 

@@ -59,7 +59,7 @@ pub const METRICS: &[Metric] = &[
     Metric { name: WEBHOOK_TO_ENTRY, kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "from the arrival of a webhook to the terminal entry it led to" },
     Metric { name: ENTRIES_PUBLISHED, kind: Kind::Counter, unit: Unit::Count, labels: &["type"], help: "entries written to conversation streams" },
     Metric { name: OMNI_REQUESTS, kind: Kind::Counter, unit: Unit::Count, labels: &["operation", "status"], help: "requests to Omni, by what they asked and the HTTP status or kind of failure" },
-    Metric { name: OMNI_REQUEST_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["operation"], help: "how long a request to Omni took, body included" },
+    Metric { name: OMNI_REQUEST_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["operation"], help: "how long a request to Omni took, body included; of mcp until its answer began" },
     Metric { name: REDIS_UP, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
     Metric { name: DEAD_LETTERS, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
     Metric { name: RECONCILED, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },

@@ -25,6 +25,7 @@
 //! | `{N}:budget:<keyId>` | hash | one Omni key: `closed` until when and `why`, `strikes`; who waits for room: `finishing`, `polling` | minutes |
 //! | `{N}:budget:<keyId>:granted`, `:charged`, `:polls` | lists | when each request of the window went out; starts, with what they will need; polls | the window |
 //! | `{N}:user:<hash>` | string | Omni's id of the embed user with this external id (its hash), or `-`: nobody | 24 h; `-` 30 s |
+//! | `{N}:mcp:<hash>` | string | an MCP session of Omni's (the hash of its name): whose it is (a hash), and the Omni key it was opened with | 24 h after its last use |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
 //! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
@@ -177,6 +178,11 @@ impl Keys {
         self.control("user", &short_hash(external_id))
     }
 
+    /// Whose an MCP session is.
+    pub fn mcp(&self, session: &str) -> String {
+        self.control("mcp", &short_hash(session))
+    }
+
     /// A conversation's stream.
     pub fn conversation(&self, conversation: &Conversation) -> String {
         format!("{}:conversation:{{{conversation}}}", self.namespace)
@@ -198,7 +204,7 @@ impl Keys {
     }
 }
 
-fn short_hash(text: &str) -> String {
+pub(super) fn short_hash(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..16])
 }
 

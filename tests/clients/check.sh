@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Clients that nobody here wrote, against relay and simulator as processes: redis-py and ioredis read what was published, and
-# must read the same; the examples do the job of Omni's own demo.
-# usage: tests/clients/check.sh OMNI_RELAY_BINARY REDIS_SERVER [CHROMIUM]
+# must read the same; the examples do the job of Omni's own demo; an agent on the official Python SDK of MCP works through the
+# relay.
+# usage: tests/clients/check.sh OMNI_RELAY_BINARY OMNI_WITH_MCP REDIS_SERVER [CHROMIUM]
 # requirements.txt must be importable, package.json installed. Without Chromium the chat page is left out.
 set -euo pipefail
-binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-redis_server=$2
-chromium=${3:-}
+absolute() { printf '%s/%s\n' "$(cd "$(dirname "$1")" && pwd)" "$(basename "$1")"; }
+binary=$(absolute "$1")
+omni=$(absolute "$2")
+redis_server=$3
+chromium=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
 
 work=$(mktemp -d)
@@ -24,10 +27,10 @@ finish() {
 trap finish EXIT
 
 # Below the range that systems give to outgoing connections.
-read -r redis_port simulator_port relay_port backend_port page_port < <(python3 - << 'PY'
+read -r redis_port simulator_port omni_port relay_port backend_port page_port < <(python3 - << 'PY'
 import random, socket
 free = []
-while len(free) < 5:
+while len(free) < 6:
     port = random.randrange(20000, 32000)
     with socket.socket() as s:
         try:
@@ -69,6 +72,8 @@ start redis "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$work" 
 start simulator "$binary" simulate --listen "127.0.0.1:$simulator_port" --duration 200ms
 wait_for redis listens "$redis_port"
 wait_for simulator listens "$simulator_port"
+start omni "$omni" "127.0.0.1:$omni_port" "http://127.0.0.1:$simulator_port"
+wait_for omni listens "$omni_port"
 start relay env \
   OMNI_RELAY__REDIS__URL="$redis" \
   OMNI_RELAY__HTTP__LISTEN="127.0.0.1:$relay_port" \
@@ -76,12 +81,15 @@ start relay env \
   OMNI_RELAY__HTTP__CORS_ORIGINS="http://127.0.0.1:$page_port" \
   OMNI_RELAY__CALLERS__CHAT__KEY="$RELAY_KEY" \
   OMNI_RELAY__TOKENS__SECRETS=secret-of-the-tokens-of-these-tests \
-  OMNI_RELAY__OMNI__BASE_URL="http://127.0.0.1:$simulator_port" \
+  OMNI_RELAY__OMNI__BASE_URL="http://127.0.0.1:$omni_port" \
   OMNI_RELAY__OMNI__API_KEYS=key-for-the-simulator \
+  OMNI_RELAY__OMNI__REQUESTS_PER_MINUTE=1000 \
   OMNI_RELAY__OMNI__MODEL_ID=11111111-2222-4333-8444-555555555555 \
   OMNI_RELAY__OMNI__RUN_AS_KEY_OWNER=true \
   OMNI_RELAY__WEBHOOK__PUBLIC_URL="$RELAY_URL/webhooks/omni" \
   OMNI_RELAY__WEBHOOK__SECRETS=secret-between-relay-and-simulator \
+  OMNI_RELAY__CALLERS__AGENTS__KEY=agents-key OMNI_RELAY__CALLERS__AGENTS__SCOPES=mcp \
+  OMNI_RELAY__CALLERS__OTHERS__KEY=others-key OMNI_RELAY__CALLERS__OTHERS__SCOPES=mcp \
   "$binary" serve
 wait_for relay ready
 
@@ -130,3 +138,5 @@ if [ -n "$chromium" ]; then
   node "$here/drive_page.mjs" "http://127.0.0.1:$page_port" "$chromium" > "$work/page.answers" || fail "the chat page does not answer"
   answers "$work/page.answers" "the chat page in Chromium"
 fi
+
+python3 "$here/agent.py" "$RELAY_URL" || fail "the agent did not get through"

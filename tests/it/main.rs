@@ -5,6 +5,7 @@ mod crash;
 mod embedded;
 mod fixture;
 mod http;
+mod mcp;
 mod omni_client;
 mod openapi;
 mod readers;

@@ -4,6 +4,7 @@
 
 mod answers;
 mod conversations;
+mod mcp;
 mod outages;
 mod refusals;
 mod requests;

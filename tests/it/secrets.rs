@@ -35,6 +35,7 @@ async fn nothing_secret_is_logged_or_measured() {
     assert_eq!(wrong.status(), 422);
     world.sim.heal();
     users(&world).await;
+    agents(&world).await;
     let metrics = world.get("/metrics").await.text().await.unwrap();
 
     let log = process.log();
@@ -66,4 +67,21 @@ async fn users(world: &World) {
         let code = world.eventually_ends(&refused).await["data"]["error"]["code"].take();
         assert!(code == "user_not_created" || code == "user_not_found", "{code}");
     }
+}
+
+/// One whose user is known, one whose user is not, one with a session of nobody's.
+async fn agents(world: &World) {
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                         "params": {"name": "tool-geheim", "arguments": {"question": "what ACME pays"}}});
+    for (user, session) in [("emea-anna", None), ("norbert@geheim.example", None), ("emea-anna", Some("geheim"))] {
+        let request = world.http.post(format!("{}/mcp", world.url)).json(&message);
+        let request = request.header("X-Relay-User", user).header("Mcp-Name", "tool-geheim");
+        let request = request.header("X-MCP-Topic-Name", "topic-geheim");
+        let request = session.into_iter().fold(request, |request, name| request.header("Mcp-Session-Id", name));
+        let status = request.send().await.unwrap().status();
+        assert!(status == 404 || status == 403, "{status}");
+    }
+    world.sim.fault(Fault::new("POST", "/mcp/https", FaultKind::Status(503, None)));
+    let failed = world.http.post(format!("{}/mcp", world.url)).json(&message).header("X-Relay-User", "emea-anna");
+    assert_eq!(failed.send().await.unwrap().status(), 502);
 }

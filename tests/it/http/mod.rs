@@ -7,6 +7,7 @@ mod batch;
 mod dead;
 mod events;
 mod history;
+mod limits;
 mod problems;
 mod prompts;
 mod sse;

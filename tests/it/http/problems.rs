@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use omni_relay::runtime::metrics::METRICS;
-use omni_relay::simulator::Behaviour;
+use omni_relay::simulator::{Behaviour, Fault, FaultKind, User};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use super::{Relay, problem, question};
+use super::{MODEL, Relay, problem, question};
 
 #[tokio::test]
 async fn every_failure_is_a_problem() {
@@ -94,11 +94,12 @@ async fn every_problem_stands_in_the_table_word_by_word() {
     let mut seen = Seen::default();
     without_callers(&mut seen).await;
     with_callers(&mut seen).await;
+    over_mcp(&mut seen).await;
     let mut expected = documented();
     let before = expected.len();
     // What no request of a caller brings about; tests of their own hold these.
-    expected.retain(|(status, _, _)| ![408, 500, 503].contains(status));
-    assert_eq!(before - expected.len(), 3);
+    expected.retain(|(status, _, _)| ![408, 500, 503, 504].contains(status));
+    assert_eq!(before - expected.len(), 4);
     assert_eq!(seen.0, expected);
 }
 
@@ -183,6 +184,36 @@ async fn with_callers(seen: &mut Seen) {
     }
     for _ in 0..21 {
         seen.see(relay.get("/v1/prompts/x").bearer_auth("wrong")).await;
+    }
+    relay.stop().await;
+}
+
+async fn over_mcp(seen: &mut Seen) {
+    let relay = Relay::with(|sources| {
+        sources
+            .with("callers.agents.key", "agents-key")
+            .with("callers.agents.scopes", "mcp")
+            .with("callers.agents.models", MODEL)
+            .with("callers.agents.topics", "orders")
+    })
+    .await;
+    let user = |user: &str| relay.post("/mcp", "{}").bearer_auth("agents-key").header("X-Relay-User", user);
+    let dana = || user("demo-dana");
+    let mut inactive = User::new("inge", "Inge");
+    inactive.active = false;
+    for user in [inactive, User::new("double", "One"), User { id: uuid::Uuid::nil(), ..User::new("double", "Two") }] {
+        relay.sim.add_user(user);
+    }
+    seen.see(dana().header("X-MCP-Model-ID", "22222222-2222-4222-8222-222222222222")).await;
+    seen.see(dana().header("X-MCP-Topic-Name", "staff")).await;
+    seen.see(dana().header("Mcp-Session-Id", "another's")).await;
+    for name in ["nobody", "inge", "double"] {
+        seen.see(user(name)).await;
+    }
+    // A refused key is not tried again, so that comes last.
+    for (status, retry_after) in [(500, None), (429, Some(1)), (401, None)] {
+        relay.sim.fault(Fault::new("POST", "/mcp/https", FaultKind::Status(status, retry_after)));
+        seen.see(dana()).await;
     }
     relay.stop().await;
 }

@@ -16,6 +16,7 @@ mod due;
 mod forms;
 mod letters;
 mod lost;
+mod mcp;
 mod memory;
 mod phases;
 mod publish;

@@ -1,0 +1,182 @@
+//! `/mcp`: Omni's MCP server for the agents of callers. Each request is sent on behalf of one user: the one of the agent's token,
+//! or whom its caller names. Nothing of what let the agent in goes further.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::time::timeout_at;
+use uuid::Uuid;
+
+use super::auth::{self, Access, Authorized, Mcp};
+use super::middleware::AsItCame;
+use super::problem::Problem;
+use super::token::{Granted, Purpose};
+use super::{Services, body, reader, token};
+use crate::config::Scope;
+use crate::model::prompt::{FieldError, MAX_EXTERNAL_ID};
+use crate::omni::{MCP_SESSION, McpAnswer, McpRequest, OmniError};
+use crate::pipeline::keyring::Halt;
+use crate::pipeline::mcp::{Agent, Refusal};
+
+const USER: &str = "X-Relay-User";
+const MODEL: &str = "X-MCP-Model-ID";
+const TOPIC: &str = "X-MCP-Topic-Name";
+const MAX_TOPIC: usize = 256;
+const LARGEST: usize = 4 * 1024 * 1024;
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Who acts for a user: a caller with the scope `mcp`, or whoever shows a token for that one user.
+pub(super) struct ActingFor {
+    access: Access,
+    external_id: String,
+    /// When the token ends, unix seconds.
+    expires: Option<u64>,
+}
+
+impl FromRequestParts<Services> for ActingFor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
+            let allow = HeaderValue::from_static("GET,POST,DELETE");
+            return Err(Problem::of_status(StatusCode::METHOD_NOT_ALLOWED).with_header(header::ALLOW, allow));
+        }
+        if let Some(token) = auth::bearer(&parts.headers)
+            && let Some(granted) = reader::granted(services, Purpose::Mcp, token)?
+        {
+            return Self::of_token(services, granted, &parts.headers);
+        }
+        let Authorized { access, .. } = Authorized::<Mcp>::from_request_parts(parts, services).await?;
+        let user = one(&parts.headers, USER)?.filter(|user| (1..=MAX_EXTERNAL_ID).contains(&user.len()));
+        let detail = format!("is required: the externalId of the user to act for, of 1 to {MAX_EXTERNAL_ID} bytes");
+        let external_id = user.ok_or_else(|| wrong(USER, detail))?.to_owned();
+        Ok(Self { access, external_id, expires: None })
+    }
+}
+
+impl ActingFor {
+    /// Its caller must still be one that may act for users.
+    fn of_token(services: &Services, granted: Granted, headers: &HeaderMap) -> Result<Self, Problem> {
+        let access = Access::of_minter(&services.callers, granted.caller.as_deref(), Scope::Mcp);
+        let access = access.ok_or_else(reader::unknown)?;
+        if one(headers, USER)?.is_some_and(|user| user != granted.subject) {
+            return Err(wrong(USER, "must be the token's user, or be left out"));
+        }
+        Ok(Self { access, external_id: granted.subject, expires: Some(granted.expires) })
+    }
+}
+
+/// Passes a request on, and its answer back as it comes.
+pub(super) async fn pass(
+    caller: ActingFor,
+    State(services): State<Services>,
+    method: Method,
+    headers: HeaderMap,
+    payload: Body,
+) -> Result<Response, Problem> {
+    let (model_id, topic) = bounds(&services, &caller.access, &headers)?;
+    let session = one(&headers, MCP_SESSION)?.map(str::to_owned);
+    let body = match method {
+        Method::POST => body::read(&headers, payload, LARGEST).await?,
+        _ => Bytes::new(),
+    };
+    let cut_off = cut_off(&services, &method, caller.expires);
+    let agent = Agent {
+        caller: caller.access.caller().unwrap_or_default().to_owned(),
+        tenant: caller.access.tenant,
+        external_id: caller.external_id,
+    };
+    let answer = services.gateway.pass(&agent, McpRequest { method, headers, body, session, model_id, topic }).await?;
+    Ok(response(answer, cut_off))
+}
+
+/// When an answer ends though Omni goes on: what an agent only listens to at a stop and with its token, what it asked for once
+/// a stop can wait no longer.
+fn cut_off(services: &Services, method: &Method, expires: Option<u64>) -> impl Future<Output = ()> + Send + 'static {
+    let stop = services.stop.clone();
+    let listens = method == Method::GET;
+    let expires = expires.map(|at| token::end_of(at, &services.clock));
+    async move {
+        match expires {
+            _ if !listens => stop.hard().await,
+            None => stop.requested().await,
+            Some(end) => drop(timeout_at(end, stop.requested()).await),
+        }
+    }
+}
+
+/// The answer as it comes, until then.
+fn response(answer: McpAnswer, cut_off: impl Future<Output = ()> + Send + 'static) -> Response {
+    let (status, headers) = (answer.status, answer.headers.clone());
+    let mut response = Body::from_stream(answer.into_body().take_until(Box::pin(cut_off))).into_response();
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response.extensions_mut().insert(AsItCame);
+    response
+}
+
+/// The model and topic to keep to: what the agent names, where its caller may; else the first of what it may.
+fn bounds(
+    services: &Services,
+    access: &Access,
+    headers: &HeaderMap,
+) -> Result<(Option<Uuid>, Option<String>), Problem> {
+    let (models, topics) = access.limits(&services.callers);
+    let model_id = match one(headers, MODEL)? {
+        Some(id) => Some(Uuid::try_parse(id).map_err(|_| wrong(MODEL, "must be a UUID"))?),
+        None => None,
+    };
+    let topic = one(headers, TOPIC)?.map(str::to_owned);
+    if topic.as_ref().is_some_and(|topic| !(1..=MAX_TOPIC).contains(&topic.len())) {
+        return Err(wrong(TOPIC, format!("must be of 1 to {MAX_TOPIC} bytes")));
+    }
+    let model_id = allowed(model_id, models, "the caller may not use this model")?;
+    Ok((model_id, allowed(topic, topics, "the caller may not use this topic")?))
+}
+
+fn allowed<T: Clone + PartialEq>(named: Option<T>, list: &[T], refusal: &'static str) -> Result<Option<T>, Problem> {
+    match named {
+        None => Ok(list.first().cloned()),
+        Some(named) if list.is_empty() || list.contains(&named) => Ok(Some(named)),
+        Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", refusal)),
+    }
+}
+
+/// A header that may be given once. Of two, one could be checked and the other believed.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next().map(|value| std::str::from_utf8(value.as_bytes())), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(value)), None) => Ok(Some(value)),
+        _ => Err(wrong(name, "as a header must be given once, as UTF-8")),
+    }
+}
+
+fn wrong(header: &str, detail: impl Into<String>) -> Problem {
+    Problem::fields("invalid_parameter", vec![FieldError::at("", header, detail)])
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let forbidden = |code, detail| Self::new(StatusCode::FORBIDDEN, code, detail);
+        match refusal {
+            // Not 404: to MCP clients that means another server, or another session.
+            Refusal::UnknownUser => forbidden("user_not_found", "omni knows nobody under this externalId"),
+            Refusal::UnknownSession => {
+                Self::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; initialize anew")
+            }
+            Refusal::Halt(Halt::Omni(OmniError::AmbiguousUser)) => {
+                forbidden("user_ambiguous", "omni knows several users under this externalId")
+            }
+            Refusal::Halt(Halt::Omni(OmniError::InactiveUser)) => {
+                forbidden("user_inactive", "omni's user of this externalId is not active")
+            }
+            Refusal::Halt(halt) => halt.into(),
+        }
+    }
+}
