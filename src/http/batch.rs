@@ -82,11 +82,8 @@ async fn accept(
     item: &RawValue,
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Object), Problem> {
-    if item.get().len() > body::LARGEST {
-        return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
-    }
     let body = Body::parse(item.get().as_bytes(), services.intake.defaults()).map_err(IntakeError::from)?;
-    prompts::accept(services, access, &body, &prompts::trace(headers), Duration::ZERO).await
+    prompts::accept(services, access, body, &prompts::trace(headers), Duration::ZERO).await
 }
 
 fn is_away(problem: &Problem) -> bool {

@@ -144,6 +144,7 @@ impl From<IntakeError> for Problem {
             IntakeError::Invalid(Invalid::Syntax) => {
                 Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
             }
+            IntakeError::Invalid(Invalid::TooLarge) => Self::of_status(StatusCode::PAYLOAD_TOO_LARGE),
             IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(code, errors),
             IntakeError::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the idempotency key was used for another prompt")

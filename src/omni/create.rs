@@ -5,6 +5,7 @@ use std::fmt;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -23,6 +24,8 @@ pub struct CreateJob<'a> {
     pub branch_id: Option<Uuid>,
     /// At most 256 characters.
     pub topic_name: Option<&'a str>,
+    /// At most five files, `[{data, mimeType, name?}]`.
+    pub attachments: Option<&'a RawValue>,
     /// The membership to act for; an embed user's SCIM id. Without it Omni uses the rights of the key's owner.
     pub user_id: Option<Uuid>,
     pub webhook: Option<WebhookRequest<'a>>,
@@ -61,6 +64,8 @@ struct Body<'a> {
     branch_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments: Option<&'a RawValue>,
     #[serde(flatten)]
     webhook: Option<Webhook<'a>>,
 }
@@ -102,6 +107,7 @@ impl CreateJob<'_> {
             conversation_id: self.conversation_id,
             branch_id: self.branch_id,
             topic_name: self.topic_name,
+            attachments: self.attachments,
             webhook: self.webhook.map(|webhook| Webhook {
                 url: webhook.url,
                 signing_secret: webhook.secret.expose_secret(),

@@ -15,6 +15,8 @@ pub struct JobView {
     /// None: it ran as the owner of the key.
     pub user_id: Option<Uuid>,
     pub state: JobState,
+    /// What came along.
+    pub attachments: Vec<File>,
     pub webhook_metadata: Option<Map<String, Value>>,
     /// 0 for the first job of this simulator.
     pub order: usize,
@@ -39,6 +41,7 @@ impl JobView {
             prompt: job.prompt.clone(),
             user_id: job.user,
             state: job.state,
+            attachments: job.files.clone(),
             webhook_metadata: job.webhook.as_ref().and_then(|target| target.metadata.clone()),
             order,
             cancel_asked: job.cancel_asked,
@@ -49,6 +52,16 @@ impl JobView {
             forgery: job.forgeries.last().copied().flatten(),
         }
     }
+}
+
+/// An attachment; of its content only a digest is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    pub mime_type: String,
+    pub name: Option<String>,
+    pub bytes: usize,
+    /// In hex.
+    pub sha256: String,
 }
 
 /// One request that was received.

@@ -42,8 +42,8 @@ pub(super) struct CreateBody {
 pub(super) struct AttachmentBody {
     pub(super) data: String,
     pub(super) mime_type: String,
-    #[serde(default, deserialize_with = "not_null", rename = "name")]
-    pub(super) _name: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) name: Option<String>,
 }
 
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {

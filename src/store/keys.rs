@@ -29,7 +29,7 @@
 //! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
-//! Data plane, one hash slot per conversation:
+//! Data plane, one hash slot per conversation, and one per prompt with attachments:
 //!
 //! | key | type | what | lives |
 //! | --- | --- | --- | --- |
@@ -37,6 +37,8 @@
 //! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
 //! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
 //! | `…:replicated` | string | as in the control plane | a minute; only with `durability.replicas` |
+//! | `N:attachment:{<promptId>}` | string | the files of a prompt, as Omni takes them | retention until the prompt is accepted; then until its job is known or its end is out |
+//! | `…:replicated` | string | as above | the same |
 //! | `N:wake` | channel | conversations that got an entry | – |
 
 use sha2::{Digest, Sha256};
@@ -190,6 +192,16 @@ impl Keys {
     /// What is written to a conversation's slot where replicas are waited for.
     pub fn replicated_beside(&self, conversation: &Conversation) -> String {
         format!("{}:replicated", self.conversation(conversation))
+    }
+
+    /// A prompt's files.
+    pub fn attachments(&self, id: PromptId) -> String {
+        format!("{}:attachment:{{{id}}}", self.namespace)
+    }
+
+    /// What is written to the slot of a prompt's files where replicas are waited for.
+    pub fn replicated_with(&self, id: PromptId) -> String {
+        format!("{}:replicated", self.attachments(id))
     }
 
     /// A payload too large for an entry.

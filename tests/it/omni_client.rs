@@ -170,6 +170,7 @@ fn job() -> CreateJob<'static> {
         conversation_id: None,
         branch_id: None,
         topic_name: None,
+        attachments: None,
         user_id: None,
         webhook: None,
         progress: false,

@@ -5,17 +5,31 @@ use serde_json::json;
 
 use crate::world::{MODEL, Process, SECRET, World, eventually, text};
 
+/// A file of a customer's.
+const FILE: &str = "Ym9va3Mgb2YgQUNNRQ==";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_secret_is_logged_or_measured() {
     let mut world = World::new().await;
     let _ = world.stop().await;
     let process = Process::start(&world, &[("RUST_LOG", "trace,h2=info,hyper_util=info,reqwest=info")]).await;
     let user = json!({"externalId": "emea-anna", "name": "Anna Geheim", "email": "anna@geheim.example"});
-    let secrets =
-        ["ACME pays", "Geheim", "geheim", "emea-anna", "metadata-of-acme", "ledger-of-acme", SECRET, "omni_osk_test"];
+    let secrets = [
+        "ACME pays",
+        "Geheim",
+        "geheim",
+        "emea-anna",
+        "metadata-of-acme",
+        "ledger-of-acme",
+        "books-of-acme",
+        FILE,
+        SECRET,
+        "omni_osk_test",
+    ];
 
     let body = json!({"prompt": "revenue by region where ACME pays", "user": user, "conversation": "thread",
-                      "metadata": {"note": "metadata-of-acme"}});
+                      "metadata": {"note": "metadata-of-acme"},
+                      "attachments": [{"data": FILE, "mimeType": "image/png", "name": "books-of-acme.png"}]});
     let answered = world.ask_with(body).await;
     let answer = world.eventually_answered(&answered).await;
     let message = text(&answer["data"], "message");

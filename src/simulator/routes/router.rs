@@ -13,7 +13,7 @@ use super::super::wire::Refusal;
 use super::{cancel, conversations, create, result, sessions, status, users};
 
 /// Omni takes about 15 MB.
-const BODY_LIMIT: usize = 16 << 20;
+const BODY_LIMIT: usize = 15 << 20;
 
 pub(in super::super) fn router(core: Arc<Core>) -> Router {
     Router::new()

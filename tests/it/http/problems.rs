@@ -123,7 +123,7 @@ async fn without_callers(seen: &mut Seen) {
     seen.see(relay.post("/v1/prompts", "{")).await;
     seen.see(relay.post("/v1/prompts", "{}")).await;
     seen.see(relay.post("/v1/prompts:batch", "{}")).await;
-    seen.see(relay.post("/v1/prompts", vec![b' '; 300 * 1024])).await;
+    seen.see(relay.post("/v1/prompts", vec![b' '; 16 * 1024 * 1024])).await;
     seen.see(relay.post("/webhooks/omni", "{}")).await;
 
     let (first, second) = (relay.answered("t-1").await, relay.answered("t-2").await);

@@ -5,6 +5,7 @@ use axum::http::header;
 use omni_relay::model::JobState;
 use omni_relay::omni::{CreateJob, Created, WebhookRequest};
 use secrecy::SecretString;
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use super::{CONVERSATION, JOB, MODEL, Stub, TOKEN, USER, created, job, key};
@@ -29,10 +30,12 @@ async fn the_largest_create_sends_it_all() {
     let stub = Stub::answering(|_| created()).await;
     let metadata: Map<String, Value> = [("promptId".to_owned(), json!("p-1"))].into_iter().collect();
     let secret = SecretString::from("whsec");
+    let files = to_raw_value(&json!([{"data": "YWNtZQ==", "mimeType": "image/png", "name": "acme.png"}])).unwrap();
     let job = CreateJob {
         conversation_id: Some(CONVERSATION),
         branch_id: Some(USER),
         topic_name: Some("order_items"),
+        attachments: Some(&files),
         user_id: Some(USER),
         webhook: Some(WebhookRequest {
             url: "https://relay.example.com/webhooks/omni",
@@ -42,7 +45,7 @@ async fn the_largest_create_sends_it_all() {
         progress: true,
         ..job()
     };
-    assert!(!format!("{job:?}").contains("revenue"));
+    assert!(!["revenue", "acme", "YWNt"].iter().any(|secret| format!("{job:?}").contains(secret)));
     stub.omni().create(&key(), &job).await.unwrap();
 
     let seen = stub.only();
@@ -55,6 +58,7 @@ async fn the_largest_create_sends_it_all() {
             "conversationId": CONVERSATION,
             "branchId": USER,
             "topicName": "order_items",
+            "attachments": [{"data": "YWNtZQ==", "mimeType": "image/png", "name": "acme.png"}],
             "webhookUrl": "https://relay.example.com/webhooks/omni",
             "webhookSigningSecret": "whsec",
             "webhookMetadata": {"promptId": "p-1"},

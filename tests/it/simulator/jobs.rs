@@ -77,6 +77,10 @@ async fn a_create_that_breaks_a_rule_is_refused() {
         ("webhookMetadata", json!("text")),
         ("attachments", json!([{ "data": "%", "mimeType": "image/png" }])),
         ("attachments", json!([{ "data": "AAAA", "mimeType": "text/plain" }])),
+        ("attachments", json!([{ "data": "", "mimeType": "image/png" }])),
+        ("attachments", json!([{ "data": "AAAA".repeat(1 << 20) + "AAAA", "mimeType": "image/png" }])),
+        ("attachments", json!([{ "data": "AAAA", "mimeType": "image/png", "name": null }])),
+        ("attachments", Value::Array(vec![json!({ "data": "AAAA", "mimeType": "image/png" }); 6])),
         ("userId", json!(Uuid::from_u128(1))),
         ("temperature", json!(1)),
     ];
@@ -92,6 +96,22 @@ async fn a_create_that_breaks_a_rule_is_refused() {
     let bad_user = format!("{JOBS}?userId=7");
     assert_eq!(bench.call("POST", &bad_user, Some(&bench.order("x"))).await.status, 400);
     assert!(bench.sim.jobs().is_empty());
+}
+
+#[tokio::test]
+async fn files_are_looked_at_and_have_a_size() {
+    let bench = Bench::start().await;
+    let mut order = bench.order("what is this?");
+    let largest = json!({ "data": "AAAA".repeat(1 << 20), "mimeType": "image/png", "name": "zeros" });
+    order["attachments"] = json!([largest, { "data": "AAAA".repeat(2 << 20), "mimeType": "application/pdf" }]);
+    let job = bench.send(&order).await;
+    let files = bench.view(job).attachments;
+    let seen: Vec<_> = files.iter().map(|file| (file.mime_type.as_str(), file.name.as_deref(), file.bytes)).collect();
+    assert_eq!(seen, [("image/png", Some("zeros"), 3 << 20), ("application/pdf", None, 6 << 20)]);
+    // head -c 3145728 /dev/zero | sha256sum
+    assert_eq!(files[0].sha256, "bbd05cf6097ac9b1f89ea29d2542c1b7b67ee46848393895f5a9e43fa1f621e5");
+    order["attachments"] = json!([{ "data": "AAAA".repeat(4 << 20), "mimeType": "application/pdf" }]);
+    assert_eq!(bench.call("POST", JOBS, Some(&order)).await.status, 413);
 }
 
 #[tokio::test]

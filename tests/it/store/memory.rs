@@ -70,6 +70,9 @@ async fn of_every_kind(world: &World, n: usize) {
     if n.is_multiple_of(10) {
         body["idempotencyKey"] = json!(format!("k-{n}"));
     }
+    if n % 50 == 41 {
+        body["attachments"] = json!([{"data": "aGk=", "mimeType": "image/png"}]);
+    }
     if n % 50 == 29 {
         body["conversation"] = json!(format!("line-{n}"));
     }

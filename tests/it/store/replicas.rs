@@ -140,6 +140,9 @@ async fn a_duplicate_is_acknowledged_only_when_replicas_hold_the_original() {
         Intake { id: new_id(), conversation: &conversation, body: &asked, traceparent: "", now: 1, first_check: 2 };
     let accepted = store(1).accept(&intake, None).await;
     assert!(matches!(accepted, Err(StoreError::NotReplicated)), "{accepted:?}");
+    let with_file = body(&json!({"attachments": [{"data": "aGk=", "mimeType": "image/png"}]}));
+    let attached = store(1).attach(new_id(), &with_file.attachments.unwrap()).await;
+    assert!(matches!(attached, Err(StoreError::NotReplicated)), "{attached:?}");
     trio.resume_replicas();
     let careful = store(1);
     assert_eq!(careful.receive(webhook(job)).await.unwrap(), Received::Duplicate);

@@ -1,4 +1,5 @@
-//! What holds at the end of every story: nothing in work, no slot held, every prompt ended once and in order.
+//! What holds at the end of every story: nothing in work, no slot held, no files of whoever has ended, every prompt ended
+//! once and in order.
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,11 @@ async fn loose_end(world: &World) -> Option<String> {
         if key.contains("}:waiting:") || key.contains("}:ready:") {
             return Some(format!("{key} is not empty"));
         }
+        if let Some(id) = attached_to(&key)
+            && world.phase(id).await.as_deref() != Some("dead")
+        {
+            return Some(format!("{key} is left behind"));
+        }
         if let Some(id) = key.split("}:prompt:").nth(1) {
             let phase = world.phase(id).await.unwrap_or_default();
             if !matches!(phase.as_str(), "answered" | "failed" | "cancelled" | "expired" | "dead") {
@@ -61,6 +67,11 @@ async fn loose_end(world: &World) -> Option<String> {
         }
     }
     None
+}
+
+/// The prompt whose files a key holds.
+fn attached_to(key: &str) -> Option<&str> {
+    key.split_once(":attachment:{")?.1.strip_suffix('}')
 }
 
 /// P1 and P3: one terminal entry per prompt, after everything else of it.
