@@ -18,6 +18,7 @@ pub mod intake;
 pub mod keyring;
 mod limits;
 pub mod process;
+mod progress;
 pub mod receive;
 pub mod reconcile;
 mod settle;

@@ -166,7 +166,7 @@ impl Submitter {
             attachments,
             user_id: *user_id,
             webhook,
-            progress: false,
+            progress: prompt.progress,
         };
         let created = self.omni.create(permit.key(), &job).await;
         self.keys.heard(permit, created).await

@@ -35,6 +35,7 @@
 //! | --- | --- | --- | --- |
 //! | `N:conversation:{<conv>}` | stream | what consumers read | retention and about 10,000 entries |
 //! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
+//! | `…:progress:<promptId>` | string | the last iteration of its job that was told | retention |
 //! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
 //! | `…:replicated` | string | as in the control plane | a minute; only with `durability.replicas` |
 //! | `N:attachment:{<promptId>}` | string | the files of a prompt, as Omni takes them | retention until the prompt is accepted; then until its job is known or its end is out |
@@ -187,6 +188,11 @@ impl Keys {
     /// How far a prompt's entries have come.
     pub fn done(&self, conversation: &Conversation, id: PromptId) -> String {
         format!("{}:done:{id}", self.conversation(conversation))
+    }
+
+    /// How far a prompt's readers know its job to be.
+    pub fn progress(&self, conversation: &Conversation, id: PromptId) -> String {
+        format!("{}:progress:{id}", self.conversation(conversation))
     }
 
     /// What is written to a conversation's slot where replicas are waited for.

@@ -18,6 +18,7 @@ mod letters;
 mod lost;
 mod memory;
 mod phases;
+mod progress;
 mod publish;
 mod receive;
 mod reconcile;

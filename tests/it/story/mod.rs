@@ -10,5 +10,6 @@ mod dead;
 mod fairness;
 mod faults;
 mod intake;
+mod progress;
 mod reconcile;
 mod users;

@@ -81,11 +81,11 @@ async fn entries_are_in_order(world: &World) {
         let Some(conversation) = key.split(":conversation:{").nth(1).and_then(|rest| rest.strip_suffix('}')) else {
             continue;
         };
-        let mut ranks = BTreeMap::<String, usize>::new();
+        let mut ranks = BTreeMap::<String, (usize, u64)>::new();
         for entry in world.entries(conversation).await {
             let id = super::text(&entry["data"], "promptId");
             let rank = rank(&entry);
-            let before = ranks.insert(id.clone(), rank).unwrap_or(0);
+            let before = ranks.insert(id.clone(), rank).unwrap_or((0, 0));
             assert!(rank > before, "{} stands after a later or equal entry of its prompt", entry["id"]);
             *ends.entry(id).or_default() += usize::from(is_terminal(&entry));
         }
@@ -116,12 +116,20 @@ async fn answers_are_complete(world: &World) -> bool {
     complete
 }
 
-fn rank(entry: &Value) -> usize {
-    match entry["type"].as_str() {
+/// Where an entry stands among those of its prompt; progress by its iteration, which its id names.
+pub(crate) fn rank(entry: &Value) -> (usize, u64) {
+    let rank = match entry["type"].as_str() {
         Some("omni.prompt.accepted") => 1,
         Some("omni.job.submitted") => 2,
+        Some("omni.job.progress") => {
+            let iteration = entry["data"]["progress"]["iteration"].as_u64().expect("an iteration");
+            let id = format!("{}:omni.job.progress:{iteration}", super::text(&entry["data"], "promptId"));
+            assert_eq!(entry["id"], id.as_str());
+            return (2, 1 + iteration);
+        }
         Some("omni.delayed") => 3,
         Some("omni.answer" | "omni.failed" | "omni.cancelled" | "omni.expired") => 9,
         other => panic!("an entry of type {other:?}"),
-    }
+    };
+    (rank, 0)
 }
