@@ -20,8 +20,8 @@ use crate::pipeline::intake::Tenants;
 use crate::pipeline::reconcile::{self, Pace, Tuning};
 use crate::pipeline::submit::WebhookTarget;
 use crate::pipeline::{
-    Canceller, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler, Submitter,
-    Worker, due,
+    Canceller, Charts, DeadLetters, Directory, Intake, IntakeStage, KeyRing, Limits, Process, Rater, Receiver,
+    Reconciler, Submitter, Worker, due,
 };
 use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
@@ -105,11 +105,16 @@ impl App {
             config.omni.adopt_conversations,
             pace.first_check(),
         );
+        let redis = readiness.register("redis");
+        let (omni, keys) = omni(config, &store, parts.budget_window, readiness.register("omni"))?;
+        let charts = Charts::new(store.clone(), omni.clone(), keys.clone());
         let services = Services {
             store: store.clone(),
             intake: intake.clone(),
             receiver: Receiver::new(store.clone(), parts.clock.clone()),
             canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            charts: config.results.charts.then_some(charts),
+            rater: Rater::new(omni.clone(), keys.clone()),
             dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             wake: wake.clone(),
             feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
@@ -124,11 +129,10 @@ impl App {
             stop: parts.lifecycle.stop_handle(),
         };
         let (address, admin_address) = listen(config, services, &parts.lifecycle).await?;
-        let handle = readiness.register("redis");
         let stop = parts.lifecycle.stop_handle();
-        parts.lifecycle.spawn("health", health::run(store.clone(), handle, wake, stop.clone()));
+        parts.lifecycle.spawn("health", health::run(store.clone(), redis, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
-        stages(config, &parts, &store, pace, intake, readiness.register("omni"))?;
+        stages(config, &parts, &store, pace, intake, (omni, keys));
         Ok(Self { address, admin_address, store })
     }
 }
@@ -161,9 +165,8 @@ fn stages(
     store: &Store,
     pace: Pace,
     intake: Intake,
-    omni_handle: Handle,
-) -> anyhow::Result<()> {
-    let (omni, keys) = omni(config, store, parts.budget_window, omni_handle)?;
+    (omni, keys): (Arc<Omni>, Arc<KeyRing>),
+) {
     let directory = Directory::new(store.clone(), omni.clone(), keys.clone(), config.users.create);
     let limits = |handlers| Limits {
         handlers,
@@ -212,7 +215,6 @@ fn stages(
     let (store, clock, many) = run(PROCESS_HANDLERS);
     let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
     lifecycle.spawn("process", process.run());
-    Ok(())
 }
 
 fn backlog(config: &Config) -> Limit {

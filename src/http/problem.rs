@@ -10,7 +10,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::prompt::{FieldError, Invalid};
+use crate::omni::OmniError;
 use crate::pipeline::IntakeError;
+use crate::pipeline::keyring::{Halt, NO_KEY};
 use crate::runtime::chain;
 use crate::store::StoreError;
 use crate::store::backlog::Share;
@@ -58,12 +60,26 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
     }
 
+    /// A body that nobody can read.
+    pub(super) const fn malformed() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
+    }
+
     /// Redis is away, or does not do what is asked of it. Trying again is safe.
     pub(super) fn unavailable(error: &StoreError) -> Self {
         let detail = "the relay cannot reach its store; try again";
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
         problem.cause = Some(chain(error));
         problem.with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    fn no_room() -> Self {
+        let detail = "the budget of requests to Omni has no room now; try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)
+    }
+
+    fn omni_away() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "omni_unavailable", "Omni does not answer; try again later")
     }
 
     pub(super) fn internal(cause: impl Into<String>) -> Self {
@@ -141,9 +157,7 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         let code = error.code();
         match error {
-            IntakeError::Invalid(Invalid::Syntax) => {
-                Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
-            }
+            IntakeError::Invalid(Invalid::Syntax) => Self::malformed(),
             IntakeError::Invalid(Invalid::TooLarge) => Self::of_status(StatusCode::PAYLOAD_TOO_LARGE),
             IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(code, errors),
             IntakeError::KeyReused => {
@@ -165,5 +179,27 @@ impl From<IntakeError> for Problem {
             }
             IntakeError::Store(error) => error.into(),
         }
+    }
+}
+
+/// For a caller who waits for Omni's answer: what Omni said is not for callers.
+impl From<Halt> for Problem {
+    fn from(halt: Halt) -> Self {
+        let cause = chain(&halt);
+        let (problem, pause) = match halt {
+            Halt::Store(error) => return error.into(),
+            Halt::Wait { pause, cause } if cause != NO_KEY => (Self::no_room(), Some(pause)),
+            Halt::Omni(OmniError::Throttled { retry_after }) => (Self::no_room(), retry_after),
+            Halt::Wait { pause, .. } => (Self::omni_away(), Some(pause)),
+            Halt::Omni(error) if error.may_be_repeated() || matches!(error, OmniError::Unauthorized) => {
+                (Self::omni_away(), error.retry_after())
+            }
+            Halt::Omni(_) | Halt::Odd(_) => {
+                let detail = "Omni's answer cannot be used";
+                return Self { cause: Some(cause), ..Self::new(StatusCode::BAD_GATEWAY, "omni_failed", detail) };
+            }
+        };
+        let seconds = pause.map_or(HeaderValue::from_static("10"), |pause| HeaderValue::from(pause.as_secs() + 1));
+        Self { cause: Some(cause), ..problem }.with_header(header::RETRY_AFTER, seconds)
     }
 }

@@ -1,11 +1,12 @@
 //! The only speaker of Omni: its REST calls, one file per verb, and the webhooks it sends.
 //!
-//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds and makes embed users and reads conversations. Every failure is an
+//! Outgoing: [`Omni`] creates, watches, reads, draws, rates and cancels jobs, finds and makes embed users and reads conversations. Every failure is an
 //! [`OmniError`] that says whether the request may be repeated.
 //! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
 
 mod api_key;
 mod cancel;
+mod chart;
 mod classify;
 mod client;
 mod conversation;
@@ -14,6 +15,7 @@ mod create;
 mod detail;
 mod error;
 mod event;
+mod feedback;
 mod lenient;
 mod progress;
 mod result;

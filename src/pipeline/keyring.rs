@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 /// How much rarer quiet jobs are looked at when the budget is used up.
 const RAREST: f64 = 4.0;
 /// What is waited for while Omni refuses a key.
-const NO_KEY: &str = "no key";
+pub const NO_KEY: &str = "no key";
 
 /// The configured keys; there is at least one.
 pub struct KeyRing {

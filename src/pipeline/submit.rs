@@ -116,13 +116,14 @@ impl Submitter {
         let now = self.clock.now_ms();
         let check = self.pace.sending_check(now);
         let permit = &acting.permit;
-        let conversation_id = match self.store.send(delivery, record, permit.key().id(), now, check).await? {
-            Send::Go(conversation_id) => conversation_id,
-            Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
-            Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
-            Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
-            Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
-        };
+        let conversation_id =
+            match self.store.send(delivery, record, permit.key().id(), acting.user_id, now, check).await? {
+                Send::Go(conversation_id) => conversation_id,
+                Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
+                Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
+                Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
+                Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
+            };
         failpoint::hit("submit.sending").await;
         let created = self.create(acting, record, prompt, conversation_id.as_deref(), attachments.as_deref()).await;
         drop(attachments);

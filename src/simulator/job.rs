@@ -65,6 +65,8 @@ pub(super) struct Job {
     pub(super) finished: Option<Timestamp>,
     pub(super) pace: Pace,
     pub(super) cancel_asked: bool,
+    /// Rating and comment.
+    pub(super) feedback: Option<(String, Option<String>)>,
     /// What the webhook got, in order; none: no answer.
     pub(super) deliveries: Vec<Option<u16>>,
     /// What the forged copy got.

@@ -22,6 +22,8 @@ pub struct JobView {
     pub order: usize,
     /// Somebody asked to cancel it; whether it is, `state` says.
     pub cancel_asked: bool,
+    /// Rating and comment, once somebody rated it.
+    pub feedback: Option<(String, Option<String>)>,
     pub created: Timestamp,
     /// None: it still runs.
     pub finished: Option<Timestamp>,
@@ -45,6 +47,7 @@ impl JobView {
             webhook_metadata: job.webhook.as_ref().and_then(|target| target.metadata.clone()),
             order,
             cancel_asked: job.cancel_asked,
+            feedback: job.feedback.clone(),
             created: job.created,
             finished: job.finished,
             deliveries: job.deliveries.len(),

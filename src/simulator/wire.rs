@@ -46,6 +46,14 @@ pub(super) struct AttachmentBody {
     pub(super) name: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedbackBody {
+    pub(super) rating: String,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) comment: Option<String>,
+}
+
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }

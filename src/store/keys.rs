@@ -37,6 +37,7 @@
 //! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
 //! | `…:progress:<promptId>` | string | the last iteration of its job that was told | retention |
 //! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
+//! | `…:chart:<promptId>` | string | an answer's chart, a PNG, or `-`: there is none | retention; where there was none a minute, unless there never will be |
 //! | `…:replicated` | string | as in the control plane | a minute; only with `durability.replicas` |
 //! | `N:attachment:{<promptId>}` | string | the files of a prompt, as Omni takes them | retention until the prompt is accepted; then until its job is known or its end is out |
 //! | `…:replicated` | string | as above | the same |
@@ -208,6 +209,11 @@ impl Keys {
     /// What is written to the slot of a prompt's files where replicas are waited for.
     pub fn replicated_with(&self, id: PromptId) -> String {
         format!("{}:replicated", self.attachments(id))
+    }
+
+    /// An answer's chart.
+    pub fn chart(&self, conversation: &Conversation, id: PromptId) -> String {
+        format!("{}:chart:{id}", self.conversation(conversation))
     }
 
     /// A payload too large for an entry.

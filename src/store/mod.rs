@@ -10,6 +10,7 @@ pub mod attachments;
 pub mod backlog;
 pub mod budget;
 pub mod cancel;
+pub mod charts;
 pub mod connection;
 pub mod conversation;
 pub mod dead;

@@ -20,6 +20,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
+use omni_relay::model::Feedback;
 use omni_relay::omni::{ApiKey, CreateJob, EmbedUser, Omni, OmniError, OmniOptions, SessionPath, UserSearch};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -182,6 +183,10 @@ fn user() -> EmbedUser<'static> {
     EmbedUser { external_id: "user-123", name: "ACME's Ada", others: &NOTHING }
 }
 
+fn feedback() -> Feedback {
+    Feedback::parse(br#"{"rating": "bad", "comment": "revenue of ACME is wrong"}"#).unwrap()
+}
+
 fn created() -> (StatusCode, Json<Value>) {
     let url = format!("https://acme.omni.co/chat/{CONVERSATION}");
     let body = json!({"jobId": JOB, "conversationId": CONVERSATION, "omniChatUrl": url, "newMember": 1});
@@ -195,6 +200,8 @@ async fn call(omni: &Omni, operation: &str) -> Result<(), OmniError> {
         "status" => omni.status(&key(), JOB).await.map(drop),
         "result" => omni.result(&key(), JOB).await.map(drop),
         "cancel" => omni.cancel(&key(), JOB).await.map(drop),
+        "chart" => omni.chart(&key(), JOB).await.map(drop),
+        "feedback" => omni.feedback(&key(), JOB, Some(USER), &feedback()).await,
         "users" => omni.look_for_user(&key(), "user-123", UserSearch::default()).await.map(drop),
         "session" => omni.generate_session(&key(), SessionPath::V1, user()).await,
         "conversations" => omni.conversations(&key(), None, None).await.map(drop),
@@ -203,8 +210,8 @@ async fn call(omni: &Omni, operation: &str) -> Result<(), OmniError> {
     }
 }
 
-const OPERATIONS: [&str; 8] =
-    ["create", "status", "result", "cancel", "users", "session", "conversations", "conversation"];
+const OPERATIONS: [&str; 10] =
+    ["create", "status", "result", "cancel", "chart", "feedback", "users", "session", "conversations", "conversation"];
 
 /// Nothing of a request or an answer is in what an error shows of itself.
 fn assert_discreet(error: &OmniError) {

@@ -192,6 +192,7 @@ fn add(
         finished: None,
         pace: Pace { born: Instant::now(), duration, released: early, cancel_at: None },
         cancel_asked: false,
+        feedback: None,
         deliveries: Vec::new(),
         forgeries: Vec::new(),
         wake: Arc::new(Notify::new()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use omni_relay::runtime::metrics::METRICS;
-use omni_relay::simulator::Behaviour;
+use omni_relay::simulator::{Behaviour, Fault, FaultKind};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -97,13 +97,13 @@ async fn every_problem_stands_in_the_table_word_by_word() {
     let mut expected = documented();
     let before = expected.len();
     // What no request of a caller brings about; tests of their own hold these.
-    expected.retain(|(status, _, _)| ![408, 500, 503].contains(status));
+    expected.retain(|(_, code, _)| !["request_timeout", "internal", "unavailable"].contains(&code.as_str()));
     assert_eq!(before - expected.len(), 3);
     assert_eq!(seen.0, expected);
 }
 
 async fn without_callers(seen: &mut Seen) {
-    let relay = Relay::start().await;
+    let relay = Relay::with(|sources| sources.with("results.charts", "true")).await;
     let ask = |more: Value| relay.ask(&question(&more));
     for path in [
         "/",
@@ -127,6 +127,7 @@ async fn without_callers(seen: &mut Seen) {
     seen.see(relay.post("/webhooks/omni", "{}")).await;
 
     let (first, second) = (relay.answered("t-1").await, relay.answered("t-2").await);
+    of_omni(&relay, &first, seen).await;
     seen.see(ask(json!({"conversation": "t-1", "user": {"externalId": "emea-anna"}}))).await;
     seen.see(ask(json!({"conversation": "t-1", "conversationId": second["conversationId"]}))).await;
     relay.ask_and_wait(&json!({"idempotencyKey": "k"})).send().await.unwrap();
@@ -138,10 +139,16 @@ async fn without_callers(seen: &mut Seen) {
     let _: usize = trim.query_async(&mut relay.redis().await).await.unwrap();
     seen.see(result(&first)).await;
     relay.sim.next_job(Behaviour::new().failed("QUERY_TIMEOUT", "the warehouse did not answer"));
-    seen.see(result(&relay.answered("t-3").await)).await;
+    let failed = relay.answered("t-3").await;
+    seen.see(result(&failed)).await;
+    seen.see(chart(&relay, &failed)).await;
+    relay.sim.next_job(Behaviour::new().refused(400));
+    seen.see(rate(&relay, &relay.answered("t-4").await, "good")).await;
     relay.sim.next_job(Behaviour::new().never());
     let unfinished: Value = ask(json!({})).send().await.unwrap().json().await.unwrap();
     seen.see(result(&unfinished)).await;
+    seen.see(chart(&relay, &unfinished)).await;
+    seen.see(rate(&relay, &unfinished, "good")).await;
     relay.lifecycle.request_stop();
 }
 
@@ -158,6 +165,40 @@ async fn tokens(seen: &mut Seen, relay: &Relay) {
     })
     .await;
     seen.see(relay.get(&path)).await;
+}
+
+fn chart(relay: &Relay, object: &Value) -> RequestBuilder {
+    relay.get(&format!("/v1/prompts/{}/chart.png", object["promptId"].as_str().unwrap()))
+}
+
+fn rate(relay: &Relay, object: &Value, rating: &str) -> RequestBuilder {
+    let path = format!("/v1/prompts/{}/feedback", object["promptId"].as_str().unwrap());
+    relay.post(&path, json!({"rating": rating}).to_string())
+}
+
+/// What Omni has to do with: charts and feedback.
+async fn of_omni(relay: &Relay, answered: &Value, seen: &mut Seen) {
+    for status in [503, 403, 404] {
+        relay.sim.fault(Fault::new("GET", "/vis", FaultKind::Status(status, None)).times(1));
+        seen.see(chart(relay, answered)).await;
+    }
+    seen.see(rate(relay, answered, "so-so")).await;
+    assert_eq!(rate(relay, answered, "good").send().await.unwrap().status(), 204);
+    seen.see(rate(relay, answered, "bad")).await;
+    // One who may do less: the window is used up, and charts are not wanted.
+    let poor = |charts: &'static str| {
+        Relay::on(&relay.redis_url, &relay.namespace, move |sources| {
+            sources.with("results.charts", charts).with("omni.requests_per_minute", "1")
+        })
+    };
+    let without = poor("false").await;
+    seen.see(chart(&without, answered)).await;
+    let answered = relay.answered("t-5").await;
+    let poor = poor("true").await;
+    seen.see(chart(&poor, &answered)).await;
+    for relay in [without, poor] {
+        relay.lifecycle.request_stop();
+    }
 }
 
 async fn with_callers(seen: &mut Seen) {
