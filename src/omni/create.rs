@@ -1,6 +1,7 @@
 //! Create a job: the one call that costs money and has no idempotency key.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -53,6 +54,9 @@ pub struct Created {
     pub omni_chat_url: Option<String>,
 }
 
+/// What an upload may take besides the usual time: one that is cut off has an unknown outcome.
+const PER_MIB: Duration = Duration::from_secs(2);
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -86,7 +90,10 @@ impl Omni {
     /// Sends once. Unless it failed as [`OmniError::NotSent`], [`OmniError::Throttled`] or [`OmniError::Conflict`], a
     /// second call may start a second job.
     pub async fn create(&self, key: &ApiKey, job: &CreateJob<'_>) -> Result<Created, OmniError> {
+        let files = job.attachments.map_or(0, |files| files.get().len());
+        let upload = PER_MIB.mul_f64(f64::from(u32::try_from(files).unwrap_or(u32::MAX)) / f64::from(1 << 20));
         let mut request = self.request(Method::POST, key, "/api/v1/ai/jobs").json(&job.body());
+        request = request.timeout(self.timeout() + upload);
         if let Some(user_id) = job.user_id {
             request = request.query(&[("userId", user_id)]);
         }

@@ -196,6 +196,7 @@ impl Submitter {
             }
             Recorded::Missing => {
                 warn!(prompt.id = %record.id, job.id = job_id, "job created for a prompt without a record");
+                self.detach(record).await;
             }
         }
         self.announce(record, job).await;

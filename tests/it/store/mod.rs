@@ -4,6 +4,7 @@
 
 mod accept;
 mod acl;
+mod attachments;
 mod backlog;
 mod bed;
 mod budget;
