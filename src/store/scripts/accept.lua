@@ -9,7 +9,11 @@
 -- {'accepted', phase} {'same', promptId} {'reused'} {'user'} {'bound', conversation} {'rebound'} {'full', 'tenant' or 'all'}
 -- {'lost'} {'free'}: nothing stands in its way
 local entry = ARGV[11]
-if entry ~= '' and not held(KEYS[10], entry, ARGV[12]) then return {'lost'} end
+if entry ~= '' then
+  if not held(KEYS[10], entry, ARGV[12]) then return {'lost'} end
+  -- Pushed prompts are accepted in order, whoever reads them.
+  if redis.call('XPENDING', KEYS[10], 'relay', '-', '+', 1)[1][1] ~= entry then return {'lost'} end
+end
 
 if ARGV[9] ~= '' then
   local known = redis.call('GET', KEYS[6])
