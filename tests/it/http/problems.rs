@@ -93,6 +93,7 @@ impl Seen {
 async fn every_problem_stands_in_the_table_word_by_word() {
     let mut seen = Seen::default();
     without_callers(&mut seen).await;
+    without_charts(&mut seen).await;
     with_callers(&mut seen).await;
     let mut expected = documented();
     let before = expected.len();
@@ -185,19 +186,20 @@ async fn of_omni(relay: &Relay, answered: &Value, seen: &mut Seen) {
     seen.see(rate(relay, answered, "so-so")).await;
     assert_eq!(rate(relay, answered, "good").send().await.unwrap().status(), 204);
     seen.see(rate(relay, answered, "bad")).await;
-    // One who may do less: the window is used up, and charts are not wanted.
-    let poor = |charts: &'static str| {
-        Relay::on(&relay.redis_url, &relay.namespace, move |sources| {
-            sources.with("results.charts", charts).with("omni.requests_per_minute", "1")
-        })
-    };
-    let without = poor("false").await;
-    seen.see(chart(&without, answered)).await;
-    let answered = relay.answered("t-5").await;
-    let poor = poor("true").await;
+}
+
+/// Charts are off; then they are on, and the window is used up.
+async fn without_charts(seen: &mut Seen) {
+    let relay = Relay::with(|sources| sources).await;
+    let answered = relay.answered("t-1").await;
+    seen.see(chart(&relay, &answered)).await;
+    let poor = Relay::on(&relay.redis_url, &relay.namespace, |sources| {
+        sources.with("results.charts", "true").with("omni.requests_per_minute", "1")
+    })
+    .await;
     seen.see(chart(&poor, &answered)).await;
-    for relay in [without, poor] {
-        relay.lifecycle.request_stop();
+    for relay in [relay, poor] {
+        relay.stop().await;
     }
 }
 
