@@ -21,8 +21,8 @@ use crate::pipeline::intake::Tenants;
 use crate::pipeline::reconcile::{self, Pace, Tuning};
 use crate::pipeline::submit::WebhookTarget;
 use crate::pipeline::{
-    Canceller, DeadLetters, Directory, Gateway, Intake, IntakeStage, KeyRing, Limits, Process, Receiver, Reconciler,
-    Submitter, Worker, due,
+    Canceller, Charts, DeadLetters, Directory, Gateway, Intake, IntakeStage, KeyRing, Limits, Process, Rater, Receiver,
+    Reconciler, Submitter, Worker, due,
 };
 use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
@@ -112,13 +112,16 @@ impl App {
             config.omni.adopt_conversations,
             pace.first_check(),
         );
-        let handle = readiness.register("redis");
+        let redis = readiness.register("redis");
         let reach = reach(config, &store, parts.budget_window, config.users.create, readiness.register("omni"))?;
+        let charts = Charts::new(store.clone(), reach.omni.clone(), reach.keys.clone());
         let services = Services {
             store: store.clone(),
             intake: intake.clone(),
             receiver: Receiver::new(store.clone(), parts.clock.clone()),
             canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            charts: config.results.charts.then_some(charts),
+            rater: Rater::new(reach.omni.clone(), reach.keys.clone()),
             dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             gateway: gateway(config, &store, &reach)?,
             wake: wake.clone(),
@@ -135,7 +138,7 @@ impl App {
         };
         let (address, admin_address) = listen(config, services, &parts.lifecycle).await?;
         let stop = parts.lifecycle.stop_handle();
-        parts.lifecycle.spawn("health", health::run(store.clone(), handle, wake, stop.clone()));
+        parts.lifecycle.spawn("health", health::run(store.clone(), redis, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
         stages(config, &parts, &store, pace, intake, reach);
         Ok(Self { address, admin_address, store })

@@ -1,5 +1,7 @@
 //! `ask`: one question to a running relay, and its answer.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,10 +14,14 @@ use url::Url;
 use uuid::Uuid;
 
 use super::args::Output;
+use super::attach::attachments;
 use super::events::Event;
 use super::relay::{Relay, Submitted};
 use super::runtime;
 use super::show::{self, Style};
+
+/// Longest line about what Omni is doing, in characters.
+const LINE: usize = 60;
 
 /// Asks a running relay one question and shows the answer; 1 unless an answer came
 #[derive(Args)]
@@ -46,6 +52,12 @@ pub(super) struct Ask {
     /// The topic to ask about
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
+    /// A file to look at, an image or a PDF; may be given up to five times
+    #[arg(long = "attach", value_name = "FILE")]
+    attach: Vec<PathBuf>,
+    /// Show what Omni is doing meanwhile
+    #[arg(long)]
+    progress: bool,
     /// Seconds to wait for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     wait: u64,
@@ -62,9 +74,9 @@ impl Ask {
         let relay = Relay::new(self.url.clone(), self.key.clone())?;
         let spinner = spinner();
         spinner.set_message("submitting");
-        let submitted = relay.submit(&self.body()).await?;
+        let submitted = relay.submit(&self.body()?).await?;
         spinner.set_message("accepted");
-        let following = relay.follow(&submitted, |event| spinner.set_message(phase(&event.kind)));
+        let following = relay.follow(&submitted, |event| spinner.set_message(phase(event)));
         let ended = tokio::time::timeout(Duration::from_secs(self.wait), following).await;
         spinner.finish_and_clear();
         let Ok(entry) = ended else {
@@ -75,7 +87,8 @@ impl Ask {
         Ok(if entry.kind == "omni.answer" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn body(&self) -> Map<String, Value> {
+    fn body(&self) -> anyhow::Result<Map<String, Value>> {
+        let files = attachments(&self.attach)?;
         let user = self.user_id.map(|id| json!({ "userId": id }));
         let user = user.or_else(|| self.external_id.as_ref().map(|id| json!({ "externalId": id })));
         let fields = [
@@ -85,8 +98,10 @@ impl Ask {
             ("user", user),
             ("modelId", self.model_id.map(|id| json!(id))),
             ("topicName", self.topic.as_ref().map(|name| json!(name))),
+            ("attachments", (!files.is_empty()).then(|| json!(files))),
+            ("progress", self.progress.then_some(Value::Bool(true))),
         ];
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        Ok(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
     }
 
     fn show(&self, submitted: &Submitted, entry: &Event) -> std::io::Result<()> {
@@ -111,12 +126,16 @@ fn spinner() -> ProgressBar {
     spinner
 }
 
-fn phase(kind: &str) -> &'static str {
-    match kind {
-        "omni.prompt.accepted" => "accepted",
-        "omni.job.submitted" => "Omni is working",
-        "omni.delayed" => "delayed: an operator has to look",
-        _ => "waiting",
+fn phase(event: &Event) -> Cow<'static, str> {
+    match event.kind.as_str() {
+        "omni.prompt.accepted" => "accepted".into(),
+        "omni.job.submitted" => "Omni is working".into(),
+        "omni.job.progress" => {
+            let said = event.data["data"]["progress"]["message"].as_str().unwrap_or("Omni is working");
+            show::plain(said).lines().next().unwrap_or_default().chars().take(LINE).collect::<String>().into()
+        }
+        "omni.delayed" => "delayed: an operator has to look".into(),
+        _ => "waiting".into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod attach;
 mod completions;
 mod config;
 mod dead;

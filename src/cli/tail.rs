@@ -80,7 +80,7 @@ impl Tail {
             _ => show::plain(&entry.kind),
         };
         let data = &event["data"];
-        let said = [&data["message"], &data["error"]["message"], &data["reason"]];
+        let said = [&data["message"], &data["progress"]["message"], &data["error"]["message"], &data["reason"]];
         let said = said.into_iter().find_map(Value::as_str).unwrap_or_default();
         let first: String = show::plain(said).trim().lines().next().unwrap_or_default().chars().take(LINE).collect();
         let line = format!("{} {kind} {} {first}", style.dim(time), style.dim(&text(&event["subject"])));

@@ -52,6 +52,7 @@ pub const KEYS: &[Key] = &[
     key("pipeline.claim_after", "15s", DURATION, "silence after which another replica takes an entry over"),
     key("results.inline_max", "256KiB", SIZE, "the largest result carried inside an entry"),
     key("results.max", "16MiB", SIZE, "the largest result fetched from Omni"),
+    key("results.charts", "false", FLAG, "offer the charts of answers, which Omni draws when somebody asks for one"),
     key("retention", "14d", DURATION, "how long a finished prompt and its entries are kept"),
     key("answers.max_age", "7d", DURATION, "how long the stream of all answers keeps an entry"),
     key("answers.max_len", "1000000", "a whole number of at least 1", "how many entries the stream of all answers keeps"),

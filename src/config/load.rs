@@ -80,6 +80,7 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
     let results = ResultsConfig {
         inline_max: reader.get("results.inline_max", values::size),
         max: reader.get("results.max", values::size),
+        charts: reader.get("results.charts", values::flag),
     };
     let retention = reader.get("retention", values::duration);
     let answers = AnswersConfig {

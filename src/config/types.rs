@@ -119,6 +119,8 @@ pub struct PipelineConfig {
 pub struct ResultsConfig {
     pub inline_max: usize,
     pub max: usize,
+    /// Whether charts are offered.
+    pub charts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

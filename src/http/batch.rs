@@ -82,11 +82,8 @@ async fn accept(
     item: &RawValue,
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Object), Problem> {
-    if item.get().len() > body::LARGEST {
-        return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
-    }
     let body = Body::parse(item.get().as_bytes(), prompts::defaults(services, access)).map_err(IntakeError::from)?;
-    prompts::accept(services, access, &body, &prompts::trace(headers), Duration::ZERO).await
+    prompts::accept(services, access, body, &prompts::trace(headers), Duration::ZERO).await
 }
 
 fn is_away(problem: &Problem) -> bool {
@@ -107,8 +104,7 @@ fn alone(query: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The prompts as they came; each is read by itself.
 fn items(bytes: &[u8]) -> Result<Vec<&RawValue>, Problem> {
-    let syntax = |_| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON");
-    let whole: &RawValue = serde_json::from_slice(bytes).map_err(syntax)?;
+    let whole: &RawValue = serde_json::from_slice(bytes).map_err(|_| Problem::malformed())?;
     let no_object = |_| wrong(FieldError { pointer: String::new(), detail: "must be an object".to_owned() });
     let mut members: HashMap<String, &RawValue> = serde_json::from_str(whole.get()).map_err(no_object)?;
     let prompts = members.remove("prompts");

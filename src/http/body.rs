@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use super::problem::Problem;
+use crate::model::attachments::MAX_ATTACHED;
+use crate::model::members::MAX_REST;
 
-/// Largest body of a prompt.
-pub(super) const LARGEST: usize = 256 * 1024;
+/// Largest body of a prompt: its attachments, and all else.
+pub(super) const LARGEST: usize = MAX_ATTACHED + MAX_REST;
 /// Largest body of a batch.
 pub(super) const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 const WITHIN: Duration = Duration::from_secs(30);
@@ -70,7 +72,7 @@ mod tests {
         let body = Body::from_stream(futures_util::stream::poll_fn(
             |_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> { panic!("the body was read") },
         ));
-        let headers = [(header::CONTENT_LENGTH, "262145".parse().unwrap())].into_iter().collect();
+        let headers = [(header::CONTENT_LENGTH, (LARGEST + 1).into())].into_iter().collect();
         assert_eq!(read(&headers, body, LARGEST).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -17,7 +17,8 @@ use super::problem::Problem;
 use super::token::{Granted, Purpose};
 use super::{Services, body, reader, token};
 use crate::config::Scope;
-use crate::model::prompt::{FieldError, MAX_EXTERNAL_ID};
+use crate::model::prompt::FieldError;
+use crate::model::user::MAX_EXTERNAL_ID;
 use crate::omni::{MCP_SESSION, McpAnswer, McpRequest, OmniError};
 use crate::pipeline::keyring::Halt;
 use crate::pipeline::mcp::{Agent, Refusal};
@@ -166,15 +167,15 @@ impl From<Refusal> for Problem {
         let forbidden = |code, detail| Self::new(StatusCode::FORBIDDEN, code, detail);
         match refusal {
             // Not 404: to MCP clients that means another server, or another session.
-            Refusal::UnknownUser => forbidden("user_not_found", "omni knows nobody under this externalId"),
+            Refusal::UnknownUser => forbidden("user_not_found", "Omni knows nobody under this externalId"),
             Refusal::UnknownSession => {
                 Self::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; initialize anew")
             }
             Refusal::Halt(Halt::Omni(OmniError::AmbiguousUser)) => {
-                forbidden("user_ambiguous", "omni knows several users under this externalId")
+                forbidden("user_ambiguous", "Omni knows several users under this externalId")
             }
             Refusal::Halt(Halt::Omni(OmniError::InactiveUser)) => {
-                forbidden("user_inactive", "omni's user of this externalId is not active")
+                forbidden("user_inactive", "Omni's user of this externalId is not active")
             }
             Refusal::Halt(halt) => halt.into(),
         }

@@ -10,7 +10,8 @@ use super::auth::{Authorized, Mcp};
 use super::problem::Problem;
 use super::token::{Minted, Purpose};
 use super::{Services, body};
-use crate::model::prompt::{FieldError, MAX_EXTERNAL_ID};
+use crate::model::prompt::FieldError;
+use crate::model::user::MAX_EXTERNAL_ID;
 
 /// Makes a token for a user's agent.
 pub(super) async fn create(

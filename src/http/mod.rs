@@ -1,14 +1,15 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
-//! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `cancel`, `events`, `entries`,
-//! `conversation_token`, `mcp_token`, `dead_letters`, `dead_letter`, `mcp`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request in
-//! `middleware`.
+//! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `chart`, `cancel`, `feedback`, `events`,
+//! `entries`, `conversation_token`, `mcp_token`, `mcp`, `dead_letters`, `dead_letter`, `probes`. Who may call stands in
+//! `auth`, how failures look in `problem`, what happens around every request in `middleware`.
 
 mod attempts;
 mod auth;
 mod batch;
 mod body;
 mod cancel;
+mod chart;
 mod conversation_token;
 mod cors;
 mod dead_letter;
@@ -16,6 +17,7 @@ mod dead_letters;
 mod entries;
 mod events;
 mod feed;
+mod feedback;
 mod frame;
 mod history;
 mod mcp;
@@ -48,7 +50,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
-use crate::pipeline::{Canceller, DeadLetters, Gateway, Intake, Receiver};
+use crate::pipeline::{Canceller, Charts, DeadLetters, Gateway, Intake, Rater, Receiver};
 use crate::runtime::{Clock, Metrics, Readiness, Stop};
 use crate::store::Store;
 use crate::store::wake::Wake;
@@ -64,6 +66,10 @@ pub struct Services {
     pub receiver: Receiver,
     /// Cancels prompts.
     pub canceller: Canceller,
+    /// Fetches charts; `None` where they are off.
+    pub charts: Option<Charts>,
+    /// Passes feedback on.
+    pub rater: Rater,
     /// Replays and discards.
     pub dead_letters: DeadLetters,
     /// Passes agents' requests on.
@@ -116,7 +122,9 @@ fn v1() -> Router<Services> {
         .route("/v1/prompts:batch", post(batch::create))
         .route("/v1/prompts/{id}", get(prompt::show))
         .route("/v1/prompts/{id}/result", get(result::show))
+        .route("/v1/prompts/{id}/chart.png", get(chart::show))
         .route("/v1/prompts/{id}/cancel", post(cancel::cancel))
+        .route("/v1/prompts/{id}/feedback", post(feedback::rate))
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{id}", get(dead_letter::show).delete(dead_letter::discard))
         .route("/v1/dead-letters/{id}/replay", post(dead_letter::replay))

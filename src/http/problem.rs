@@ -62,6 +62,11 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
     }
 
+    /// A body that nobody can read.
+    pub(super) const fn malformed() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
+    }
+
     /// Redis is away, or does not do what is asked of it. Trying again is safe.
     pub(super) fn unavailable(error: &StoreError) -> Self {
         let detail = "the relay cannot reach its store; try again";
@@ -72,10 +77,14 @@ impl Problem {
 
     /// There is no room for a request to Omni before this long.
     fn over_budget(pause: Duration) -> Self {
-        let detail = "omni's limit on requests is reached; try again later";
+        let detail = "Omni's limit on requests is reached; try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail).not_before(pause)
+    }
+
+    /// Another try makes no sense before this long.
+    fn not_before(self, pause: Duration) -> Self {
         let seconds = (pause + Duration::from_millis(999)).as_secs().max(1);
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail);
-        problem.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     pub(super) fn internal(cause: impl Into<String>) -> Self {
@@ -154,20 +163,30 @@ impl From<Halt> for Problem {
     fn from(halt: Halt) -> Self {
         let cause = Some(chain(&halt));
         let failed = |status, code, detail| Self { cause, ..Self::new(status, code, detail) };
-        match halt {
-            Halt::Wait { pause, .. } => Self::over_budget(pause),
-            Halt::Omni(OmniError::Throttled { retry_after }) => Self::over_budget(retry_after.unwrap_or_default()),
+        let pause = match &halt {
+            Halt::Omni(error) => error.retry_after(),
+            _ => None,
+        };
+        let problem = match halt {
+            Halt::Wait { pause, .. } => return Self::over_budget(pause),
+            Halt::Omni(OmniError::Throttled { retry_after }) => {
+                return Self::over_budget(retry_after.unwrap_or_default());
+            }
             // Omni's 401 is about the relay's key: a caller that saw it would look for another of its own.
             Halt::Omni(OmniError::Unauthorized) => {
-                failed(StatusCode::BAD_GATEWAY, "omni_unauthorized", "omni refuses the relay's api key")
+                failed(StatusCode::BAD_GATEWAY, "omni_unauthorized", "Omni refuses the relay's API key")
             }
             Halt::Omni(error) if error.is_late() => {
-                failed(StatusCode::GATEWAY_TIMEOUT, "omni_timeout", "omni did not answer in time")
+                failed(StatusCode::GATEWAY_TIMEOUT, "omni_timeout", "Omni did not answer in time")
             }
             Halt::Omni(_) | Halt::Odd(_) => {
-                failed(StatusCode::BAD_GATEWAY, "omni_unavailable", "omni cannot be reached, or failed")
+                failed(StatusCode::BAD_GATEWAY, "omni_unavailable", "Omni cannot be reached, or failed")
             }
-            Halt::Store(error) => error.into(),
+            Halt::Store(error) => return error.into(),
+        };
+        match pause {
+            Some(pause) => problem.not_before(pause),
+            None => problem,
         }
     }
 }
@@ -176,9 +195,8 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         let code = error.code();
         match error {
-            IntakeError::Invalid(Invalid::Syntax) => {
-                Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
-            }
+            IntakeError::Invalid(Invalid::Syntax) => Self::malformed(),
+            IntakeError::Invalid(Invalid::TooLarge) => Self::of_status(StatusCode::PAYLOAD_TOO_LARGE),
             IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(code, errors),
             IntakeError::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the idempotency key was used for another prompt")

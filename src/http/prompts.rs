@@ -31,8 +31,9 @@ pub(super) async fn create(
     let wait = wait::parse(query.as_deref())?;
     let bytes = body::read(&headers, payload, body::LARGEST).await?;
     let parsed = Body::parse(&bytes, defaults(&services, &caller.access));
+    drop(bytes);
     let body = with_key(parsed, idempotency_key(&headers)).map_err(IntakeError::from)?;
-    let (status, object) = accept(&services, &caller.access, &body, &trace(&headers), wait).await?;
+    let (status, object) = accept(&services, &caller.access, body, &trace(&headers), wait).await?;
     let location = format!("/v1/prompts/{}", object.prompt_id);
     Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
 }
@@ -43,15 +44,17 @@ pub(super) fn defaults<'a>(services: &'a Services, access: &Access) -> Defaults<
     Defaults { models, topics, ..services.intake.defaults() }
 }
 
-/// Accepts one checked prompt: its object, with the status that it has as an answer.
+/// Accepts one checked prompt: its object, with the status that it has as an answer. Its attachments are not held while it
+/// is waited for.
 pub(super) async fn accept(
     services: &Services,
     access: &Access,
-    body: &Body,
+    body: Body,
     trace: &TraceContext,
     wait: Duration,
 ) -> Result<(StatusCode, Object), Problem> {
-    let accepted = services.intake.accept(&access.tenant, body, trace, None).await?;
+    let accepted = services.intake.accept(&access.tenant, &body, trace, None).await?;
+    drop(body);
     let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
     let object = match shown(services, access, accepted.id, wait).await {
         Ok(object) => object,

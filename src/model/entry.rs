@@ -14,6 +14,8 @@ pub enum EntryType {
     Accepted,
     /// Omni took it.
     Submitted,
+    /// How far Omni is; the only type of which a prompt may have several.
+    Progress,
     /// An operator has to look; the answer may still come.
     Delayed,
     /// The answer.
@@ -28,14 +30,23 @@ pub enum EntryType {
 
 impl EntryType {
     /// Every type.
-    pub const ALL: [Self; 7] =
-        [Self::Accepted, Self::Submitted, Self::Delayed, Self::Answer, Self::Failed, Self::Cancelled, Self::Expired];
+    pub const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Submitted,
+        Self::Progress,
+        Self::Delayed,
+        Self::Answer,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
 
     /// The CloudEvents `type`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "omni.prompt.accepted",
             Self::Submitted => "omni.job.submitted",
+            Self::Progress => "omni.job.progress",
             Self::Delayed => "omni.delayed",
             Self::Answer => "omni.answer",
             Self::Failed => "omni.failed",
@@ -56,7 +67,7 @@ impl EntryType {
             Self::Failed => Some(Phase::Failed),
             Self::Cancelled => Some(Phase::Cancelled),
             Self::Expired => Some(Phase::Expired),
-            Self::Accepted | Self::Submitted | Self::Delayed => None,
+            Self::Accepted | Self::Submitted | Self::Progress | Self::Delayed => None,
         }
     }
 
@@ -69,7 +80,8 @@ impl EntryType {
     pub const fn rank(self) -> u8 {
         match self {
             Self::Accepted => 1,
-            Self::Submitted => 2,
+            // It stands for `omni.job.submitted` where that is missing.
+            Self::Submitted | Self::Progress => 2,
             Self::Delayed => 3,
             Self::Answer | Self::Failed | Self::Cancelled | Self::Expired => 9,
         }
@@ -79,7 +91,8 @@ impl EntryType {
 /// One entry. Its fields in Redis are exactly [`Entry::fields`].
 #[derive(Clone)]
 pub struct Entry {
-    /// `<promptId>:<type>`: the same in the conversation's stream, in `answers` and after a replay.
+    /// `<promptId>:<type>`, for progress `:<iteration>` behind it: the same in the conversation's stream, in `answers` and
+    /// after a replay.
     pub id: String,
     /// `/omni-relay/<namespace>`.
     pub source: String,
@@ -111,6 +124,12 @@ impl Entry {
             time: now,
             data: Value::Object(data.clone()).to_string(),
         }
+    }
+
+    /// An entry that tells how far the job is.
+    pub fn progress(iteration: usize, about: &About<'_>, now: Timestamp, data: &Map<String, Value>) -> Self {
+        let entry = Self::new(EntryType::Progress, about, now, data);
+        Self { id: format!("{}:{iteration}", entry.id), ..entry }
     }
 
     /// The fields of the Redis entry, CloudEvents attribute by attribute.

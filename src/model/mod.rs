@@ -1,15 +1,19 @@
 //! Floor 0: the nouns and the rules. No I/O, no clock, no randomness of its own.
 //!
-//! What a prompt is and what makes one valid ([`prompt`]), the phases it passes ([`phase`]), what happened to it
-//! ([`event`]), what its readers see ([`entry`]), how a stage's work is wrapped while it travels ([`work`]), how long to
-//! wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`]; [`letter`] as people see it).
+//! What a prompt is and what makes one valid ([`prompt`]; its files: [`attachments`]), the phases it passes ([`phase`]),
+//! what happened to it ([`event`]), what its readers see ([`entry`]), how a stage's work is wrapped while it travels
+//! ([`work`]), how long to wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`];
+//! [`letter`] as people see it). What users think of an answer is [`feedback`].
 
+pub mod attachments;
 pub mod dead_letter;
 pub mod entry;
 pub mod event;
+pub mod feedback;
 mod fields;
 pub mod ids;
 pub mod letter;
+pub mod members;
 pub mod phase;
 pub mod profile;
 pub mod prompt;
@@ -17,9 +21,11 @@ pub mod retry;
 pub mod user;
 pub mod work;
 
+pub use attachments::{Attached, Attachments};
 pub use dead_letter::{DeadLetter, Reason};
 pub use entry::{Entry, EntryType};
 pub use event::{Event, Finding, JobState, Verdict, Webhook};
+pub use feedback::Feedback;
 pub use ids::{Conversation, PromptId, Tenant};
 pub use phase::Phase;
 pub use prompt::{Body, Defaults, Invalid, Prompt};

@@ -5,30 +5,29 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::attachments::{Attached, Attachments};
 pub use super::fields::FieldError;
 use super::fields::Fields;
 use super::ids::{Conversation, Tenant};
+use super::members::{MAX_REST, Members};
 use super::user::User;
 
 /// Longest prompt in bytes.
 pub const MAX_PROMPT: usize = 32 * 1024;
 /// Largest `metadata` in bytes of JSON.
 pub const MAX_METADATA: usize = 4 * 1024;
-/// Largest description of a user in bytes of JSON.
-pub const MAX_PROFILE: usize = 16 * 1024;
-/// Longest external id of a user in bytes.
-pub const MAX_EXTERNAL_ID: usize = 512;
 /// Longest idempotency key in bytes.
 pub const MAX_IDEMPOTENCY_KEY: usize = 256;
 
 /// The last one is known on the intake stream only: over HTTP the caller's key says whose prompt it is.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "prompt",
     "modelId",
     "conversation",
     "conversationId",
     "topicName",
     "branchId",
+    "attachments",
     "user",
     "userId",
     "idempotencyKey",
@@ -54,12 +53,15 @@ pub struct Prompt {
     pub branch_id: Option<Uuid>,
     /// Whose permissions count.
     pub user: User,
-    /// Whether progress webhooks are asked for.
+    /// Whether its readers are told how far the job is.
     #[serde(default)]
     pub progress: bool,
     /// Seconds from acceptance after which the answer is of no use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u64>,
+    /// Files that stand beside the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attached>,
 }
 
 /// Questions and names stay out of logs.
@@ -84,6 +86,8 @@ pub struct Body {
     pub metadata: Map<String, Value>,
     /// Whose prompt it is; only the intake stream may say so.
     pub tenant: Option<String>,
+    /// Files that go along.
+    pub attachments: Option<Attachments>,
     /// SHA-256 over the canonical body without its idempotency key, in hex.
     pub fingerprint: String,
 }
@@ -109,6 +113,9 @@ pub enum Invalid {
     /// Not JSON at all.
     #[error("the body is not JSON")]
     Syntax,
+    /// More than any prompt can need.
+    #[error("the body has more than {MAX_REST} bytes besides its attachments")]
+    TooLarge,
     /// Fields are wrong or missing.
     #[error("{} of the body's fields cannot be used", .0.len())]
     Fields(Vec<FieldError>),
@@ -117,15 +124,11 @@ pub enum Invalid {
 impl Body {
     /// Reads and checks a body. Existence of models, topics and conversations is left to Omni.
     pub fn parse(bytes: &[u8], defaults: Defaults) -> Result<Self, Invalid> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)?;
-        let Value::Object(object) = value else {
-            return Err(Invalid::Fields(vec![FieldError {
-                pointer: String::new(),
-                detail: "must be an object".to_owned(),
-            }]));
-        };
-        let fingerprint = fingerprint(&object);
-        let mut fields = Fields::new("", object);
+        let Members { attachments, others, .. } = Members::read(bytes)?;
+        let attachments = attachments.map_or(Ok(None), Attachments::read);
+        let digest = attachments.as_ref().ok().and_then(Option::as_ref).map(Attachments::digest);
+        let fingerprint = fingerprint(&others, digest);
+        let mut fields = Fields::new("", others);
         let prompt = required(&mut fields, "prompt", |fields| fields.text("prompt", MAX_PROMPT));
         let model_id = match allowed(&mut fields, "modelId", defaults.models, Fields::uuid).or(defaults.model_id) {
             None if fields.errors.iter().all(|error| error.pointer != "/modelId") => {
@@ -134,7 +137,7 @@ impl Body {
             }
             model_id => model_id,
         };
-        let user = user(&mut fields, defaults);
+        let user = User::read(&mut fields, defaults.run_as_key_owner);
         let body = (
             conversation(&mut fields),
             fields.uuid("conversationId"),
@@ -147,6 +150,10 @@ impl Body {
             if defaults.names_tenant { fields.text("tenant", 64) } else { None },
         );
         let known = if defaults.names_tenant { &KNOWN[..] } else { &KNOWN[..KNOWN.len() - 1] };
+        let attachments = attachments.unwrap_or_else(|errors| {
+            fields.errors.extend(errors);
+            None
+        });
         let errors = fields.finish(known);
         let (Some(prompt), Some(model_id), Some(user), true) = (prompt, model_id, user, errors.is_empty()) else {
             return Err(Invalid::Fields(errors));
@@ -163,8 +170,9 @@ impl Body {
             tenant,
         ) = body;
         let progress = progress.unwrap_or_default();
-        let prompt = Prompt { prompt, model_id, topic_name, branch_id, user, progress, deadline_seconds };
-        Ok(Self { prompt, conversation, conversation_id, idempotency_key, metadata, tenant, fingerprint })
+        let attached = attachments.as_ref().map(Attachments::attached);
+        let prompt = Prompt { prompt, model_id, topic_name, branch_id, user, progress, deadline_seconds, attached };
+        Ok(Self { prompt, conversation, conversation_id, idempotency_key, metadata, tenant, attachments, fingerprint })
     }
 }
 
@@ -212,70 +220,11 @@ fn metadata(fields: &mut Fields) -> Map<String, Value> {
     map
 }
 
-/// `user: {userId | externalId, …}` or `userId` at the top, as in Omni's own API.
-fn user(fields: &mut Fields, defaults: Defaults) -> Option<User> {
-    let before = fields.errors.len();
-    let top = fields.uuid("userId");
-    let nested = fields.object("user");
-    if fields.errors.len() > before {
-        return None;
-    }
-    match (top, nested) {
-        (Some(user_id), None) => Some(User::Id { user_id }),
-        (Some(_), Some(_)) => {
-            fields.wrong("userId", "and user cannot both be given");
-            None
-        }
-        (None, Some(object)) => nested_user(fields, object),
-        (None, None) if defaults.run_as_key_owner => Some(User::Owner {}),
-        (None, None) => {
-            fields.wrong("user", "is required: {\"externalId\": …} or {\"userId\": …}; without one Omni would answer with the rights of the key's creator");
-            None
-        }
-    }
-}
-
-fn nested_user(fields: &mut Fields, object: Map<String, Value>) -> Option<User> {
-    const PROFILE: [&str; 9] = [
-        "name",
-        "email",
-        "groups",
-        "userAttributes",
-        "connectionRoles",
-        "modelRoles",
-        "entity",
-        "externalId",
-        "userId",
-    ];
-    let mut inner = Fields::new("/user", object);
-    let user_id = inner.uuid("userId");
-    let external_id = inner.text("externalId", MAX_EXTERNAL_ID);
-    let mut profile = Map::new();
-    for name in &PROFILE[..7] {
-        if let Some(value) = inner.take(name) {
-            match super::profile::wrong(name, &value) {
-                Some(expected) => inner.wrong(name, expected),
-                None => drop(profile.insert((*name).to_owned(), value)),
-            }
-        }
-    }
-    if serde_json::to_string(&profile).is_ok_and(|text| text.len() > MAX_PROFILE) {
-        fields.wrong("user", format!("must be at most {MAX_PROFILE} bytes of JSON"));
-    }
-    if user_id.is_some() == external_id.is_some() && inner.errors.is_empty() {
-        fields.wrong("user", "must have one of externalId and userId");
-    }
-    fields.errors.extend(inner.finish(&PROFILE));
-    match (user_id, external_id) {
-        (Some(user_id), None) => Some(User::Id { user_id }),
-        (None, Some(external_id)) => Some(User::External { external_id, profile }),
-        _ => None,
-    }
-}
-
-/// Two bodies that say the same have the same fingerprint, whatever the order of their keys.
-fn fingerprint(object: &Map<String, Value>) -> String {
+/// Two bodies that say the same have the same fingerprint, whatever the order of their keys. For the attachments stands
+/// their digest.
+fn fingerprint(object: &Map<String, Value>, attachments: Option<String>) -> String {
     let mut canonical = object.clone();
+    canonical.extend(attachments.map(|digest| ("attachments".to_owned(), digest.into())));
     canonical.remove("idempotencyKey");
     canonical.retain(|_, value| !value.is_null());
     // serde_json keeps objects sorted by key, so the text is canonical.
@@ -352,6 +301,16 @@ mod tests {
         let c = fingerprint(&format!(r#"{{"prompt":"q2","modelId":"{MODEL}","userId":"{USER}"}}"#));
         assert_eq!(a, b);
         assert_ne!(a, c);
+        let with = |files: &str| {
+            fingerprint(&format!(r#"{{"prompt":"q","attachments":{files},"modelId":"{MODEL}","userId":"{USER}"}}"#))
+        };
+        let file = with(r#"[{"data":"aGk=","mimeType":"image/png"}]"#);
+        assert_eq!(with("[]"), a, "as version 0.1.0 worked it out");
+        assert_eq!(with(r#"[ {"mimeType":"image\/png","data":"aGk="} ]"#), file);
+        for other in [r#"[{"data":"aGkh","mimeType":"image/png"}]"#, r#"[{"data":"aGk=","mimeType":"image/gif"}]"#] {
+            assert_ne!(with(other), file);
+        }
+        assert_ne!(file, a);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) enum Operation {
     Status,
     Result,
     Cancel,
+    Chart,
+    Feedback,
     Users,
     Session,
     Conversations,
@@ -28,6 +30,8 @@ impl Operation {
             Self::Status => "status",
             Self::Result => "result",
             Self::Cancel => "cancel",
+            Self::Chart => "chart",
+            Self::Feedback => "feedback",
             Self::Users => "users",
             Self::Session => "session",
             Self::Conversations => "conversations",
@@ -52,13 +56,13 @@ pub(super) fn transport(operation: Operation, error: TransportError) -> OmniErro
 
 /// A status that is no success.
 pub(super) fn status(operation: Operation, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> OmniError {
-    use Operation::{Cancel, Create, Result, Status};
+    use Operation::{Cancel, Chart, Create, Feedback, Result, Status};
     match (operation, status.as_u16()) {
         (_, 300..=399) => OmniError::Redirected { status },
         (_, 401) => OmniError::Unauthorized,
         (_, 429) => OmniError::Throttled { retry_after: retry_after(headers) },
         (Result, 404 | 409 | 425) => OmniError::NotReady { status },
-        (Status | Cancel, 404) => OmniError::NotFound,
+        (Status | Cancel | Chart | Feedback, 404) => OmniError::NotFound,
         (_, 409) => OmniError::Conflict { detail: Detail::read(body) },
         (_, 400..=499) if !matches!(status.as_u16(), 408 | 425) => {
             OmniError::Refused { status, detail: Detail::read(body) }
@@ -72,11 +76,13 @@ pub(super) fn status(operation: Operation, status: StatusCode, headers: &HeaderM
 mod tests {
     use super::*;
 
-    const ALL: [Operation; 9] = [
+    const ALL: [Operation; 11] = [
         Operation::Create,
         Operation::Status,
         Operation::Result,
         Operation::Cancel,
+        Operation::Chart,
+        Operation::Feedback,
         Operation::Users,
         Operation::Session,
         Operation::Conversations,
@@ -110,12 +116,15 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_call() {
-        use Operation::{Cancel, Conversation, Create, Result, Session, Status, Users};
+        use Operation::{Cancel, Chart, Conversation, Create, Feedback, Result, Session, Status, Users};
         for (operation, code, expected) in [
             (Create, 404, "refused"),
             (Create, 409, "conflict"),
             (Cancel, 404, "not_found"),
             (Cancel, 409, "conflict"),
+            (Chart, 404, "not_found"),
+            (Feedback, 404, "not_found"),
+            (Feedback, 409, "conflict"),
             (Status, 404, "not_found"),
             (Status, 409, "conflict"),
             (Result, 404, "not_ready"),

@@ -1,10 +1,12 @@
 //! Create a job: the one call that costs money and has no idempotency key.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -23,6 +25,8 @@ pub struct CreateJob<'a> {
     pub branch_id: Option<Uuid>,
     /// At most 256 characters.
     pub topic_name: Option<&'a str>,
+    /// At most five files, `[{data, mimeType, name?}]`.
+    pub attachments: Option<&'a RawValue>,
     /// The membership to act for; an embed user's SCIM id. Without it Omni uses the rights of the key's owner.
     pub user_id: Option<Uuid>,
     pub webhook: Option<WebhookRequest<'a>>,
@@ -50,6 +54,9 @@ pub struct Created {
     pub omni_chat_url: Option<String>,
 }
 
+/// What an upload may take besides the usual time: one that is cut off has an unknown outcome.
+const PER_MIB: Duration = Duration::from_secs(2);
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -61,6 +68,8 @@ struct Body<'a> {
     branch_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments: Option<&'a RawValue>,
     #[serde(flatten)]
     webhook: Option<Webhook<'a>>,
 }
@@ -81,7 +90,10 @@ impl Omni {
     /// Sends once. Unless it failed as [`OmniError::NotSent`], [`OmniError::Throttled`] or [`OmniError::Conflict`], a
     /// second call may start a second job.
     pub async fn create(&self, key: &ApiKey, job: &CreateJob<'_>) -> Result<Created, OmniError> {
+        let files = job.attachments.map_or(0, |files| files.get().len());
+        let upload = PER_MIB.mul_f64(f64::from(u32::try_from(files).unwrap_or(u32::MAX)) / f64::from(1 << 20));
         let mut request = self.request(Method::POST, key, "/api/v1/ai/jobs").json(&job.body());
+        request = request.timeout(self.timeout() + upload);
         if let Some(user_id) = job.user_id {
             request = request.query(&[("userId", user_id)]);
         }
@@ -102,6 +114,7 @@ impl CreateJob<'_> {
             conversation_id: self.conversation_id,
             branch_id: self.branch_id,
             topic_name: self.topic_name,
+            attachments: self.attachments,
             webhook: self.webhook.map(|webhook| Webhook {
                 url: webhook.url,
                 signing_secret: webhook.secret.expose_secret(),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::lenient::{self, Member};
+use super::progress::Progress;
 use crate::model::JobState;
 
 /// A webhook's body. Every member may be missing; those of no use to us are left out.
@@ -22,8 +23,8 @@ pub struct Event {
     /// Why a job was denied.
     pub reason: Option<String>,
     pub completed_at: Option<Timestamp>,
-    /// A report on the way: `status` is then never final.
-    pub progress: bool,
+    /// A report on the way: `status` is then never final. Its body is not published.
+    pub progress: Option<Progress>,
 }
 
 /// Signed by us and Omni's secret, and yet not an event.
@@ -75,7 +76,10 @@ impl Event {
         let name = [wire.event, wire.kind, wire.event_type, wire.event_type_snake].into_iter().find_map(lenient::text);
         let name = name.unwrap_or_default().to_ascii_lowercase();
         let word = lenient::text(wire.status).or_else(|| lenient::text(wire.state));
-        let (status, progress) = meaning(&name, word.as_deref(), wire.progress.is_some());
+        let (status, on_the_way) = meaning(&name, word.as_deref(), wire.progress.is_some());
+        let inner = || wire.progress.and_then(|progress| Progress::read(progress.get().as_bytes()));
+        let counted = |progress: &Progress| progress.iteration.is_some();
+        let progress = || inner().filter(counted).or_else(|| Progress::read(body)).unwrap_or_default();
         Ok(Self {
             event_id: lenient::text(wire.event_id_snake).or_else(|| lenient::text(wire.event_id)),
             job_id: lenient::read(wire.job_id).or_else(|| lenient::read(wire.job_id_snake)),
@@ -83,7 +87,7 @@ impl Event {
             metadata: lenient::read(wire.metadata).or_else(|| lenient::read(wire.webhook_metadata)).unwrap_or_default(),
             reason: lenient::text(wire.reason),
             completed_at: lenient::read(wire.completed_at_snake).or_else(|| lenient::read(wire.completed_at)),
-            progress,
+            progress: on_the_way.then(progress),
         })
     }
 }
@@ -136,7 +140,7 @@ mod tests {
         assert_eq!(event.status, Some(JobState::Complete));
         assert_eq!(event.metadata["trackingId"], "task-123");
         assert_eq!(event.completed_at.unwrap().to_string(), "2025-01-24T10:30:00Z");
-        assert!(!event.progress);
+        assert!(event.progress.is_none());
     }
 
     #[test]
@@ -170,7 +174,22 @@ mod tests {
             ("{}", None, false),
         ] {
             let event = read(body);
-            assert_eq!((event.status, event.progress), (state, progress), "{body}");
+            assert_eq!((event.status, event.progress.is_some()), (state, progress), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_report_on_the_way_is_read_wherever_it_says_how_far_it_is() {
+        for (body, iteration, message) in [
+            (r#"{"progress":{"iteration":2,"message":"m","updatedAt":"2025-01-15T10:00:08Z"}}"#, Some(2), Some("m")),
+            (r#"{"event":"job.progress","iteration":"3","message":"m"}"#, Some(3), Some("m")),
+            (r#"{"type":"progress","progress":{"percent":7},"iteration":4,"updated_at":7}"#, Some(4), None),
+            (r#"{"progress":{"iteration":-1,"message":["m"]}}"#, None, None),
+            (r#"{"progress":42}"#, None, None),
+        ] {
+            let progress = read(body).progress.unwrap();
+            assert_eq!((progress.iteration, progress.message.as_deref()), (iteration, message), "{body}");
+            assert!(!format!("{:?} {progress:?}", read(body)).contains("\"m\""), "data of the customer");
         }
     }
 

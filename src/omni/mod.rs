@@ -1,11 +1,13 @@
 //! The only speaker of Omni: its REST calls, one file per verb, and the webhooks it sends.
 //!
-//! Outgoing: [`Omni`] creates, watches, reads and cancels jobs, finds and makes embed users and reads conversations; [`McpClient`] passes on what agents say to its MCP server. Every failure is an
+//! Outgoing: [`Omni`] creates, watches, reads, draws, rates and cancels jobs, finds and makes embed users and reads
+//! conversations; [`McpClient`] passes on what agents say to its MCP server. Every failure is an
 //! [`OmniError`] that says whether the request may be repeated.
 //! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
 
 mod api_key;
 mod cancel;
+mod chart;
 mod classify;
 mod client;
 mod conversation;
@@ -14,8 +16,10 @@ mod create;
 mod detail;
 mod error;
 mod event;
+mod feedback;
 mod lenient;
 mod mcp;
+mod progress;
 mod result;
 mod retry_after;
 mod session;
@@ -33,8 +37,9 @@ pub use detail::Detail;
 pub use error::{Doubt, OmniError, TransportError};
 pub use event::{Event, MalformedEvent};
 pub use mcp::{MCP_SESSION, McpAnswer, McpClient, McpRequest};
+pub use progress::Progress;
 pub use result::JobResult;
 pub use session::{EmbedUser, SessionPath};
-pub use status::{JobError, JobStatus, Progress};
+pub use status::{JobError, JobStatus};
 pub use users::{UserPage, UserSearch};
 pub use webhook::{MAX_WEBHOOK_BODY, Verified, WebhookRejection, WebhookVerifier};

@@ -12,6 +12,7 @@ use super::classify::Operation;
 use super::client::{MAX_ANSWER, Omni};
 use super::error::OmniError;
 use super::lenient::{self, Member};
+use super::progress::Progress;
 use crate::model::JobState;
 
 /// A job as Omni sees it. Only the id and the state are always there.
@@ -29,18 +30,6 @@ pub struct JobStatus {
     pub omni_chat_url: Option<String>,
     /// The whole answer as it came, with what is not named here.
     pub raw: Box<RawValue>,
-}
-
-/// What the agent is doing right now.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    #[serde(default)]
-    pub iteration: Option<u64>,
-    #[serde(default)]
-    pub message: Option<String>,
-    #[serde(default)]
-    pub updated_at: Option<String>,
 }
 
 /// Why a job failed, in Omni's words: data, not for the log.
@@ -102,7 +91,7 @@ impl JobStatus {
             id: asked,
             state: JobState::parse(&state.ok_or_else(|| bad("the status has no state"))?),
             conversation_id: lenient::read(wire.conversation_id),
-            progress: lenient::read(wire.progress),
+            progress: wire.progress.and_then(|progress| Progress::read(progress.get().as_bytes())),
             result_summary: lenient::text(wire.result_summary),
             error: wire.error.and_then(JobError::read),
             omni_chat_url: lenient::text(wire.omni_chat_url),
@@ -125,12 +114,6 @@ impl JobError {
 impl fmt::Debug for JobStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobStatus").field("id", &self.id).field("state", &self.state).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress").field("iteration", &self.iteration).finish_non_exhaustive()
     }
 }
 

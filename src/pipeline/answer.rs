@@ -56,7 +56,7 @@ pub(super) fn answer(
 }
 
 /// At most `limit` bytes, cut between characters.
-fn cut(text: &str, limit: usize) -> &str {
+pub(super) fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Subject {
     pub(super) chat_url: Option<String>,
     pub(super) key_id: Option<String>,
     pub(super) metadata: Map<String, Value>,
+    /// Whether it came with files.
+    pub(super) attached: bool,
     /// Whether Redis has a record of it.
     pub(super) known: bool,
 }
@@ -47,6 +49,7 @@ impl Subject {
             chat_url: record.chat_url,
             key_id: record.key_id,
             metadata: record.metadata,
+            attached: record.request.is_some_and(|prompt| prompt.attached.is_some()),
             known: true,
         }
     }
@@ -60,6 +63,7 @@ impl Subject {
             chat_url: None,
             key_id: None,
             metadata: Map::new(),
+            attached: false,
             known: false,
         }
     }

@@ -14,7 +14,7 @@ use crate::model::prompt::{Body, Defaults, Invalid};
 use crate::model::work::Envelope;
 use crate::model::{Conversation, Finding, Phase, PromptId, Tenant, Verdict};
 use crate::runtime::{Clock, TraceContext, failpoint};
-use crate::store::accept::Accepted;
+use crate::store::accept::{Accepted, Intake as Accepting};
 use crate::store::backlog::Share;
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::{Store, StoreError};
@@ -113,7 +113,7 @@ impl Intake {
         let now = self.clock.now_ms();
         let own = body.prompt.deadline_seconds.map_or(Duration::MAX, Duration::from_secs);
         let first_check = self.first_check.min(own);
-        let intake = crate::store::accept::Intake {
+        let intake = Accepting {
             id,
             conversation: &conversation,
             body,
@@ -122,7 +122,7 @@ impl Intake {
             first_check: now.saturating_add(u64::try_from(first_check.as_millis()).unwrap_or(u64::MAX)),
         };
         let via = if from.is_some() { "stream" } else { "http" };
-        match self.store.accept(&intake, from).await? {
+        match self.take(&intake, from).await? {
             Accepted::New(phase) => {
                 info!(prompt.id = %id, conversation.id = %conversation, phase = %phase, via, "prompt accepted");
                 metrics::counter!("omni_relay_prompts_accepted_total", "via" => via).increment(1);
@@ -144,6 +144,27 @@ impl Intake {
             }
             Accepted::Lost => Ok(None),
         }
+    }
+
+    /// Accepts. Attachments stand in Redis before their prompt does, and only where nothing stands in its way: who
+    /// repeats a prompt, or pushes it while the backlog is full, does not write megabytes each time.
+    async fn take(&self, intake: &Accepting<'_>, from: Option<&Delivery>) -> Result<Accepted, StoreError> {
+        let Some(attachments) = &intake.body.attachments else { return self.store.accept(intake, from).await };
+        if let Some(other) = self.store.look(intake, from).await? {
+            return Ok(other);
+        }
+        // Where what follows is lost they end by themselves, or are kept by whoever sends the prompt.
+        if let Err(error) = self.store.attach(intake.id, attachments).await {
+            let _ = self.store.detach(intake.id).await;
+            return Err(error);
+        }
+        failpoint::hit("intake.attached").await;
+        let accepted = self.store.accept(intake, from).await?;
+        let _ = match accepted {
+            Accepted::New(_) => self.store.keep_attachments(intake.id).await,
+            _ => self.store.detach(intake.id).await,
+        };
+        Ok(accepted)
     }
 
     /// Where a prompt belongs: the thread its caller named, the one bound to Omni's conversation, or one of its own.

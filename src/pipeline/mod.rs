@@ -6,12 +6,14 @@
 
 mod answer;
 pub mod cancel;
+pub mod chart;
 mod creation;
 pub mod dead_letters;
 mod decide;
 pub mod directory;
 pub mod due;
 mod ending;
+pub mod feedback;
 mod flights;
 mod in_work;
 pub mod intake;
@@ -19,6 +21,7 @@ pub mod keyring;
 mod limits;
 pub mod mcp;
 pub mod process;
+mod progress;
 pub mod receive;
 pub mod reconcile;
 mod settle;
@@ -27,8 +30,10 @@ pub mod submit;
 pub mod worker;
 
 pub use cancel::Canceller;
+pub use chart::Charts;
 pub use dead_letters::DeadLetters;
 pub use directory::Directory;
+pub use feedback::{NotRated, Rater};
 pub use intake::{Intake, IntakeError, IntakeStage};
 pub use keyring::KeyRing;
 pub use limits::Limits;

@@ -117,6 +117,7 @@ impl Process {
             chat_url: None,
             key_id: None,
             metadata: Map::new(),
+            attached: false,
             known: false,
         };
         let status = self.status(&mut subject).await?;
@@ -244,6 +245,9 @@ impl Process {
         let Some(phase) = published.kind.ends_in().filter(|_| subject.known || subject.job_id.is_some()) else {
             return Ok(Disposition::Tell(Box::new(entry), published));
         };
+        if subject.attached {
+            self.store.detach(subject.prompt_id).await?;
+        }
         let fields = match end.brief.map(|brief| Entry::new(end.kind, &about, entry.time, &brief)) {
             _ if published.kind != end.kind => self.standing(&subject.conversation, &published, &entry).await?,
             Some(brief) => brief.fields().to_vec(),

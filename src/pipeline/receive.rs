@@ -1,10 +1,12 @@
-//! receive: takes verified webhooks, leaves behind inbox entries. Safe to repeat because marks and entry are one script.
+//! receive: takes verified webhooks, leaves behind inbox entries, and what readers are told on the way. Safe to repeat
+//! because marks and entry are one script.
 
 use tracing::info;
 
+use super::progress;
 use crate::model::Webhook;
 use crate::model::event::Correlation;
-use crate::omni::Verified;
+use crate::omni::{Event, Verified};
 use crate::runtime::{Clock, failpoint};
 use crate::store::inbox::Received;
 use crate::store::{Store, StoreError};
@@ -23,7 +25,9 @@ pub enum Outcome {
     Stored,
     /// It was there before.
     Duplicate,
-    /// It says nothing about a job's end; kept aside.
+    /// It says how far a job is: its readers know by now, or need not.
+    Progress,
+    /// It says nothing that anybody understands; kept aside.
     Unhandled,
 }
 
@@ -33,6 +37,7 @@ impl Outcome {
         match self {
             Self::Stored => "stored",
             Self::Duplicate => "duplicate",
+            Self::Progress => "progress",
             Self::Unhandled => "unhandled",
         }
     }
@@ -46,7 +51,13 @@ impl Receiver {
 
     /// Once this answers, Redis holds the webhook.
     pub async fn receive(&self, verified: &Verified) -> Result<Outcome, StoreError> {
-        let Some(webhook) = self.read(verified) else {
+        let event = verified.event().ok();
+        if let Some(event) = &event
+            && self.progress(event).await?
+        {
+            return Ok(Outcome::Progress);
+        }
+        let Some(webhook) = event.and_then(|event| self.read(event, verified)) else {
             self.store.unhandled(verified.body()).await?;
             return Ok(Outcome::Unhandled);
         };
@@ -60,10 +71,33 @@ impl Receiver {
         Ok(outcome)
     }
 
+    /// Whether it is a report on the way about a prompt of ours, and says how far that is. Then nothing is left to be done.
+    async fn progress(&self, event: &Event) -> Result<bool, StoreError> {
+        let Some(progress) = event.progress.as_ref().filter(|progress| progress.iteration.is_some()) else {
+            return Ok(false);
+        };
+        let job_id = event.job_id.map(|id| id.to_string());
+        let prompt_id = match (Correlation::from_metadata(&event.metadata), &job_id) {
+            (Some(correlation), _) => Some(correlation.prompt_id),
+            (None, Some(job_id)) => self.store.prompt_of_job(job_id).await?,
+            (None, None) => None,
+        };
+        let record = match prompt_id {
+            Some(id) => self.store.record(id).await?,
+            None => None,
+        };
+        let Some(record) = record else { return Ok(false) };
+        // It may come before the answer to its create, and never from a job that the prompt does not have.
+        let known = record.job_id.as_ref().or(job_id.as_ref());
+        if job_id.is_none() || job_id.as_ref() == known {
+            progress::tell(&self.store, &self.clock, &record, known.map(String::as_str), progress).await?;
+        }
+        Ok(true)
+    }
+
     /// `None` for a valid event that does not say how a job ended.
-    fn read(&self, verified: &Verified) -> Option<Webhook> {
-        let event = verified.event().ok()?;
-        let state = event.status.filter(|state| state.is_final() && !event.progress)?;
+    fn read(&self, event: Event, verified: &Verified) -> Option<Webhook> {
+        let state = event.status.filter(|state| state.is_final() && event.progress.is_none())?;
         let correlation = Correlation::from_metadata(&event.metadata);
         Some(Webhook {
             event_id: event.event_id,

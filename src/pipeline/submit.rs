@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use serde_json::value::RawValue;
+use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::directory::{Acting, Directory, NoUser};
-use super::keyring::{Halt, KeyRing, Permit};
+use super::keyring::{Halt, KeyRing};
 use super::reconcile::Pace;
 use super::stage::{Admission, Disposition, Stage};
 use crate::model::dead_letter::Reason;
@@ -105,18 +106,28 @@ impl Submitter {
         prompt: &Prompt,
         acting: &Acting<'_>,
     ) -> Result<Sent, StoreError> {
+        let attachments = match prompt.attached {
+            None => None,
+            Some(_) => match self.store.attachments(record.id).await? {
+                None => return Ok(Sent::Decided(without_attachments(record))),
+                attachments => attachments,
+            },
+        };
         let now = self.clock.now_ms();
         let check = self.pace.sending_check(now);
         let permit = &acting.permit;
-        let conversation_id = match self.store.send(delivery, record, permit.key().id(), now, check).await? {
-            Send::Go(conversation_id) => conversation_id,
-            Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
-            Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
-            Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
-            Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
-        };
+        let conversation_id =
+            match self.store.send(delivery, record, permit.key().id(), acting.user_id, now, check).await? {
+                Send::Go(conversation_id) => conversation_id,
+                Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
+                Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
+                Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
+                Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
+            };
         failpoint::hit("submit.sending").await;
-        match self.create(permit, record, prompt, acting.user_id, conversation_id.as_deref()).await {
+        let created = self.create(acting, record, prompt, conversation_id.as_deref(), attachments.as_deref()).await;
+        drop(attachments);
+        match created {
             Ok(created) => {
                 failpoint::hit("submit.created").await;
                 self.created(record, &created).await.map(Sent::Decided)
@@ -134,11 +145,11 @@ impl Submitter {
 
     async fn create(
         &self,
-        permit: &Permit<'_>,
+        Acting { permit, user_id, .. }: &Acting<'_>,
         record: &Record,
         prompt: &Prompt,
-        user_id: Option<Uuid>,
         conversation_id: Option<&str>,
+        attachments: Option<&RawValue>,
     ) -> Result<Created, Halt> {
         let correlation = Correlation { prompt_id: record.id, conversation: record.conversation.clone() };
         let metadata = correlation.to_metadata(&record.traceparent);
@@ -153,9 +164,10 @@ impl Submitter {
             conversation_id: conversation_id.and_then(|id| id.parse().ok()),
             branch_id: prompt.branch_id,
             topic_name: prompt.topic_name.as_deref(),
-            user_id,
+            attachments,
+            user_id: *user_id,
             webhook,
-            progress: false,
+            progress: prompt.progress,
         };
         let created = self.omni.create(permit.key(), &job).await;
         self.keys.heard(permit, created).await
@@ -172,6 +184,7 @@ impl Submitter {
             Recorded::In(_) => {
                 info!(prompt.id = %record.id, job.id = job_id, "job created");
                 failpoint::hit("submit.recorded").await;
+                self.detach(record).await;
             }
             Recorded::Other(other) => {
                 error!(prompt.id = %record.id, job.id = job_id, other, "the prompt has another job already");
@@ -183,22 +196,37 @@ impl Submitter {
             }
             Recorded::Missing => {
                 warn!(prompt.id = %record.id, job.id = job_id, "job created for a prompt without a record");
+                self.detach(record).await;
             }
         }
+        self.announce(record, job).await;
+        Ok(Disposition::Done)
+    }
+
+    /// Omni has the files; should this be lost, whoever ends the prompt lets go of them.
+    async fn detach(&self, record: &Record) {
+        if record.request.as_ref().is_some_and(|prompt| prompt.attached.is_some())
+            && let Err(error) = self.store.detach(record.id).await
+        {
+            debug!(prompt.id = %record.id, error = %error, "left attachments behind");
+        }
+    }
+
+    /// `omni.job.submitted`: best effort, and never after a later entry.
+    async fn announce(&self, record: &Record, job: Job<'_>) {
         let about = About {
             namespace: self.store.keys().namespace(),
             prompt_id: record.id,
             conversation: &record.conversation,
-            job_id: Some(&job_id),
-            conversation_id: Some(&conversation_id),
-            chat_url: created.omni_chat_url.as_deref(),
+            job_id: Some(job.job_id),
+            conversation_id: Some(job.conversation_id),
+            chat_url: job.chat_url,
             metadata: Some(&record.metadata),
         };
         let entry = Entry::new(EntryType::Submitted, &about, self.clock.now(), &about.data());
         if let Err(error) = self.store.publish(record.id, &entry, None).await {
-            tracing::debug!(prompt.id = %record.id, error = %error, "did not announce the job");
+            debug!(prompt.id = %record.id, error = %error, "did not announce the job");
         }
-        Ok(Disposition::Done)
     }
 }
 
@@ -294,6 +322,12 @@ fn without_user(record: &Record, none: &NoUser) -> Disposition {
         NoUser::Unknown | NoUser::Halt(_) => ("user_not_found", NoUser::Unknown.to_string()),
     };
     refuse(record.id, record, code, message)
+}
+
+/// What was to go along is gone: without it Omni would answer another question.
+fn without_attachments(record: &Record) -> Disposition {
+    warn!(prompt.id = %record.id, "the attachments of a queued prompt are lost");
+    refuse(record.id, record, "attachments_lost", "the prompt's attachments were lost".to_owned())
 }
 
 /// Whether Omni may have refused because the user is gone.

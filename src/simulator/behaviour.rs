@@ -125,6 +125,8 @@ pub struct ResultPlan {
     pub failed_action: bool,
     /// The CSV is cut, with `#` lines between its parts.
     pub truncated: bool,
+    /// There is nothing to draw.
+    pub no_chart: bool,
 }
 
 impl Behaviour {
@@ -247,6 +249,11 @@ impl Behaviour {
 
     pub fn truncated(mut self) -> Self {
         self.result.truncated = true;
+        self
+    }
+
+    pub fn no_chart(mut self) -> Self {
+        self.result.no_chart = true;
         self
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::answers::Question;
 use super::behaviour::{Behaviour, CancelRace, Outcome};
 use super::pace::Pace;
+use super::view::File;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -54,6 +55,7 @@ pub(super) struct Job {
     pub(super) model: String,
     pub(super) branch: Option<String>,
     pub(super) topic: Option<String>,
+    pub(super) files: Vec<File>,
     pub(super) webhook: Option<Target>,
     pub(super) behaviour: Behaviour,
     pub(super) state: JobState,
@@ -63,6 +65,8 @@ pub(super) struct Job {
     pub(super) finished: Option<Timestamp>,
     pub(super) pace: Pace,
     pub(super) cancel_asked: bool,
+    /// Rating and comment.
+    pub(super) feedback: Option<(String, Option<String>)>,
     /// What the webhook got, in order; none: no answer.
     pub(super) deliveries: Vec<Option<u16>>,
     /// What the forged copy got.

@@ -21,13 +21,15 @@
 //! | `huge=512k` | has a result of that size (`k`, `m`) |
 //! | `failed-action` | has a query that failed among its actions |
 //! | `truncated` | has its table cut |
+//! | `no-chart` | has nothing to draw |
 
 use std::time::Duration;
 
 use super::behaviour::Behaviour;
 
 const KNOWN: &str = "late=, twice, copies=, at-once=, fresh-ids, never, reordered, early, forged, failed, denied, \
-                     cancelled, slow=, held, refused=, lost=, dropped, missing=, huge=, failed-action, truncated";
+                     cancelled, slow=, held, refused=, lost=, dropped, missing=, huge=, failed-action, truncated, \
+                     no-chart";
 
 /// A marker that is not understood; the text says which, and which are known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -72,6 +74,7 @@ fn one(marker: &str, base: Behaviour) -> Option<Behaviour> {
         "dropped" => base.dropped(),
         "failed-action" => base.failed_action(),
         "truncated" => base.truncated(),
+        "no-chart" => base.no_chart(),
         _ => return with_value(name, value?, base),
     };
     value.is_none().then_some(plain)

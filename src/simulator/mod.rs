@@ -32,4 +32,4 @@ pub use fault::{Fault, FaultKind, Matches};
 pub use handle::Simulator;
 pub use job::JobState;
 pub use options::{Options, Sessions, User};
-pub use view::{JobView, Request};
+pub use view::{File, JobView, Request};

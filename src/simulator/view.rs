@@ -15,11 +15,15 @@ pub struct JobView {
     /// None: it ran as the owner of the key.
     pub user_id: Option<Uuid>,
     pub state: JobState,
+    /// What came along.
+    pub attachments: Vec<File>,
     pub webhook_metadata: Option<Map<String, Value>>,
     /// 0 for the first job of this simulator.
     pub order: usize,
     /// Somebody asked to cancel it; whether it is, `state` says.
     pub cancel_asked: bool,
+    /// Rating and comment, once somebody rated it.
+    pub feedback: Option<(String, Option<String>)>,
     pub created: Timestamp,
     /// None: it still runs.
     pub finished: Option<Timestamp>,
@@ -39,9 +43,11 @@ impl JobView {
             prompt: job.prompt.clone(),
             user_id: job.user,
             state: job.state,
+            attachments: job.files.clone(),
             webhook_metadata: job.webhook.as_ref().and_then(|target| target.metadata.clone()),
             order,
             cancel_asked: job.cancel_asked,
+            feedback: job.feedback.clone(),
             created: job.created,
             finished: job.finished,
             deliveries: job.deliveries.len(),
@@ -49,6 +55,16 @@ impl JobView {
             forgery: job.forgeries.last().copied().flatten(),
         }
     }
+}
+
+/// An attachment; of its content only a digest is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    pub mime_type: String,
+    pub name: Option<String>,
+    pub bytes: usize,
+    /// In hex.
+    pub sha256: String,
 }
 
 /// One request that was received.

@@ -42,8 +42,16 @@ pub(super) struct CreateBody {
 pub(super) struct AttachmentBody {
     pub(super) data: String,
     pub(super) mime_type: String,
-    #[serde(default, deserialize_with = "not_null", rename = "name")]
-    pub(super) _name: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedbackBody {
+    pub(super) rating: String,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) comment: Option<String>,
 }
 
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {

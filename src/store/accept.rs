@@ -57,6 +57,20 @@ impl Store {
     /// Accepts a prompt, and with it settles the intake entry it came from. Safe to repeat with an idempotency key, or
     /// with an intake entry: an error may leave the prompt accepted.
     pub async fn accept(&self, intake: &Intake<'_>, from: Option<&Delivery>) -> Result<Accepted, StoreError> {
+        self.try_accept(intake, from, false).await?.ok_or_else(unexpected)
+    }
+
+    /// What would become of a prompt that is not new, or not to be accepted; `None` where nothing stands in its way.
+    pub async fn look(&self, intake: &Intake<'_>, from: Option<&Delivery>) -> Result<Option<Accepted>, StoreError> {
+        self.try_accept(intake, from, true).await
+    }
+
+    async fn try_accept(
+        &self,
+        intake: &Intake<'_>,
+        from: Option<&Delivery>,
+        look: bool,
+    ) -> Result<Option<Accepted>, StoreError> {
         let keys = &self.keys;
         let tenant = intake.conversation.tenant();
         let id = intake.id.to_string();
@@ -94,10 +108,12 @@ impl Store {
             .arg(from.map(Delivery::id).unwrap_or_default())
             .arg(from.map(Delivery::consumer).unwrap_or_default());
         let limit = self.policy.backlog;
-        call.arg(request.len() + metadata.len());
+        let attached = intake.body.prompt.attached.map_or(0, |attached| attached.bytes);
+        call.arg(request.len() + metadata.len() + attached);
         for most in [limit.prompts, limit.bytes, limit.of_tenant(limit.prompts), limit.of_tenant(limit.bytes)] {
             call.arg(most);
         }
+        call.arg(if look { "1" } else { "" });
         for (name, value) in [
             ("v", "1"),
             ("conversation", intake.conversation.as_str()),
@@ -109,18 +125,19 @@ impl Store {
         }
         let words: Vec<String> = self.durably(&call, &keys.replicated).await?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["accepted", phase] => Ok(Accepted::New(phase.parse().map_err(|()| unexpected())?)),
-            ["same", id] => Ok(Accepted::Same(id.parse().map_err(|_| unexpected())?)),
-            ["reused"] => Ok(Accepted::KeyReused),
-            ["user"] => Ok(Accepted::UserMismatch),
-            ["bound", other] => Ok(Accepted::BoundTo(Conversation::from_full(other).ok_or_else(unexpected)?)),
-            ["rebound"] => Ok(Accepted::Rebound),
-            ["full", "tenant"] => Ok(Accepted::Full(Share::Tenant)),
-            ["full", "all"] => Ok(Accepted::Full(Share::All)),
-            ["lost"] => Ok(Accepted::Lost),
-            _ => Err(unexpected()),
-        }
+        Ok(Some(match words.as_slice() {
+            ["free"] => return Ok(None),
+            ["accepted", phase] => Accepted::New(phase.parse().map_err(|()| unexpected())?),
+            ["same", id] => Accepted::Same(id.parse().map_err(|_| unexpected())?),
+            ["reused"] => Accepted::KeyReused,
+            ["user"] => Accepted::UserMismatch,
+            ["bound", other] => Accepted::BoundTo(Conversation::from_full(other).ok_or_else(unexpected)?),
+            ["rebound"] => Accepted::Rebound,
+            ["full", "tenant"] => Accepted::Full(Share::Tenant),
+            ["full", "all"] => Accepted::Full(Share::All),
+            ["lost"] => Accepted::Lost,
+            _ => return Err(unexpected()),
+        }))
     }
 
     /// The conversation that continues Omni's.

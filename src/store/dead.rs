@@ -111,7 +111,10 @@ impl Store {
         call.arg(if back == Back::Ask { "ask" } else { "entry" }).arg(decision.now).arg(decision.next_check);
         call.arg(tenant.as_str()).arg(self.policy.window).arg(user.unwrap_or_default());
         call.arg(shown.conversation.as_ref().map(Conversation::as_str).unwrap_or_default());
-        call.arg(millis(self.policy.retention)).arg(decision.who);
+        // Once there is a job there are no files any more.
+        let asked = record.filter(|record| record.job_id.is_none()).and_then(|record| record.request.as_ref());
+        let attached = asked.and_then(|prompt| prompt.attached).map_or(0, |attached| attached.bytes);
+        call.arg(millis(self.policy.retention)).arg(decision.who).arg(attached);
         if let Back::Entry(fields) = back {
             for (name, value) in fields {
                 call.arg(name).arg(value);

@@ -30,14 +30,18 @@
 //! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
-//! Data plane, one hash slot per conversation:
+//! Data plane, one hash slot per conversation, and one per prompt with attachments:
 //!
 //! | key | type | what | lives |
 //! | --- | --- | --- | --- |
 //! | `N:conversation:{<conv>}` | stream | what consumers read | retention and about 10,000 entries |
 //! | `…:done:<promptId>` | string | `<rank> <type> <entry>`: how far the prompt's entries have come | retention |
+//! | `…:progress:<promptId>` | string | the last iteration of its job that was told | retention |
 //! | `…:payload:<promptId>` | string | a result too large for an entry | retention |
+//! | `…:chart:<promptId>` | string | an answer's chart, a PNG, or `-`: there is none | retention; where there was none a minute, unless there never will be |
 //! | `…:replicated` | string | as in the control plane | a minute; only with `durability.replicas` |
+//! | `N:attachment:{<promptId>}` | string | the files of a prompt, as Omni takes them | retention until the prompt is accepted; then until its job is known or its end is out |
+//! | `…:replicated` | string | as above | the same |
 //! | `N:wake` | channel | conversations that got an entry | – |
 
 use sha2::{Digest, Sha256};
@@ -193,9 +197,29 @@ impl Keys {
         format!("{}:done:{id}", self.conversation(conversation))
     }
 
+    /// How far a prompt's readers know its job to be.
+    pub fn progress(&self, conversation: &Conversation, id: PromptId) -> String {
+        format!("{}:progress:{id}", self.conversation(conversation))
+    }
+
     /// What is written to a conversation's slot where replicas are waited for.
     pub fn replicated_beside(&self, conversation: &Conversation) -> String {
         format!("{}:replicated", self.conversation(conversation))
+    }
+
+    /// A prompt's files.
+    pub fn attachments(&self, id: PromptId) -> String {
+        format!("{}:attachment:{{{id}}}", self.namespace)
+    }
+
+    /// What is written to the slot of a prompt's files where replicas are waited for.
+    pub fn replicated_with(&self, id: PromptId) -> String {
+        format!("{}:replicated", self.attachments(id))
+    }
+
+    /// An answer's chart.
+    pub fn chart(&self, conversation: &Conversation, id: PromptId) -> String {
+        format!("{}:chart:{id}", self.conversation(conversation))
     }
 
     /// A payload too large for an entry.

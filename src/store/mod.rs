@@ -2,13 +2,16 @@
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
-//! stands in [`backlog`], whom Omni knows in [`users`], whose an MCP session is in [`mcp`]. A [`delivery::Delivery`] is work that is
-//! held and is consumed by settling it. [`connection`] survives restarts, dead connections and failovers.
+//! stands in [`backlog`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an MCP session is in
+//! [`mcp`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it. [`connection`] survives restarts,
+//! dead connections and failovers.
 
 pub mod accept;
+pub mod attachments;
 pub mod backlog;
 pub mod budget;
 pub mod cancel;
+pub mod charts;
 pub mod connection;
 pub mod conversation;
 pub mod dead;

@@ -6,6 +6,7 @@ use super::{Store, StoreError};
 use crate::model::{Conversation, Entry, EntryType, PromptId};
 
 static PUBLISH: Move = script!("publish");
+static PROGRESS: Move = script!("progress");
 
 /// Most entries of a conversation's stream.
 const LONGEST: usize = 10_000;
@@ -53,6 +54,22 @@ impl Store {
         }
     }
 
+    /// Writes how far a job is, unless as much, or a later entry, is out. Safe to repeat.
+    pub async fn progress(&self, id: PromptId, iteration: usize, entry: &Entry) -> Result<(), StoreError> {
+        let (keys, conversation, stands_for) = (&self.keys, &entry.subject, EntryType::Submitted);
+        let (stream, mark) = (keys.conversation(conversation), keys.done(conversation, id));
+        let mut call = with_keys(&PROGRESS, &[&stream, &mark, &keys.progress(conversation, id)]);
+        call.arg(stands_for.as_str()).arg(stands_for.rank()).arg(millis(self.policy.retention)).arg(LONGEST);
+        call.arg(&keys.wake).arg(conversation.as_str()).arg(iteration);
+        for (name, value) in entry.fields() {
+            call.arg(name).arg(value);
+        }
+        if self.reply(&call).await? {
+            metrics::counter!("omni_relay_entries_published_total", "type" => entry.kind.as_str()).increment(1);
+        }
+        Ok(())
+    }
+
     /// The id of a prompt's terminal entry in its conversation's stream, once it is out.
     pub async fn terminal_entry(
         &self,
@@ -69,6 +86,7 @@ impl Store {
         };
         Ok(kind.is_terminal().then(|| (kind, entry.to_owned())))
     }
+
     /// Omni's result as it came, where it was stored beside the entry.
     pub async fn result(&self, conversation: &Conversation, id: PromptId) -> Result<Option<String>, StoreError> {
         let mut command = redis::cmd("GET");

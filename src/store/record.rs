@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::model::{Conversation, Phase, Prompt, PromptId, Tenant};
@@ -28,6 +29,8 @@ pub struct Record {
     pub chat_url: Option<String>,
     /// Which key asked.
     pub key_id: Option<String>,
+    /// Omni's id of the user it was asked for; `None` for the key's own rights, and where version 0.1.0 asked.
+    pub user_id: Option<Uuid>,
     /// The W3C trace context it was accepted under.
     pub traceparent: String,
     /// When it entered each phase it has been in, unix milliseconds.
@@ -90,6 +93,7 @@ impl Record {
             conversation_id: fields.remove("conversationId"),
             chat_url: fields.remove("omniChatUrl"),
             key_id: fields.remove("keyId"),
+            user_id: fields.get("userId").and_then(|id| id.parse().ok()),
             traceparent: fields.remove("traceparent").unwrap_or_default(),
             misses: fields.get("misses").and_then(|text| text.parse().ok()).unwrap_or_default(),
             entry: fields.remove("entry"),

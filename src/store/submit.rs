@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::accept::millis;
 use super::delivery::{Delivery, Settled};
@@ -88,6 +89,7 @@ impl Store {
         delivery: &Delivery,
         record: &Record,
         key_id: &str,
+        user_id: Option<Uuid>,
         now: u64,
         next_check: u64,
     ) -> Result<Send, StoreError> {
@@ -97,7 +99,7 @@ impl Store {
         let sender = format!("{:016x}", fastrand::u64(..));
         let mut call = with_keys(&SEND, &[&keys.prompt(&id), &slot, &keys.deadlines, &keys.prompts]);
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(now).arg(next_check).arg(key_id);
-        call.arg(Phase::Sending.sources()).arg(&sender);
+        call.arg(Phase::Sending.sources()).arg(&sender).arg(user_id.map(|id| id.to_string()).unwrap_or_default());
         let words = self.insist(&call, delivery, record.id, now, &sender).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["go", ""] => Ok(Send::Go(None)),

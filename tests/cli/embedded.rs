@@ -51,6 +51,16 @@ fn tail_shows_history_and_what_comes() {
     assert_eq!(first["id"], events[2]["id"]);
     assert_ne!(first["id"], second["id"]);
 
+    let file = session.file("chart.png", b"hi");
+    let with_file = ["ask", "[sim:slow=1s] What is this?", "--attach", &file, "--progress", "--conversation", "t-2"];
+    session.command(&with_file).args(["--url", &url]).assert().success();
+    let shown = env("tail t-2 --once").assert().success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(shown.contains("omni.job.progress t-2 Searching for the right topic"), "{shown}");
+    let text = session.file("notes.txt", b"hi");
+    let refused = session.command(&["ask", "What is this?", "--attach", &text, "--url", &url]).assert().code(1);
+    refused.stderr(predicates::str::contains("expected a name that ends in .png"));
+
     stop(relay);
     // Its Redis went with it.
     env("tail t-1").assert().code(1).stderr(predicates::str::contains("redis is unavailable"));

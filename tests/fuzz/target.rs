@@ -83,7 +83,7 @@ fn understood(verified: &Verified) {
     };
     assert!(verified.body().trim_ascii_start().starts_with(b"{"));
     let final_state = event.status.as_ref().is_some_and(omni_relay::model::JobState::is_final);
-    assert!(!(event.progress && final_state), "a report on the way ends a job");
+    assert!(!(event.progress.is_some() && final_state), "a report on the way ends a job");
     if let Some(correlation) = Correlation::from_metadata(&event.metadata) {
         let again = Correlation::from_metadata(&correlation.to_metadata(""));
         assert_eq!(again, Some(correlation));
@@ -121,7 +121,7 @@ fn words(outcome: &Result<Verified, WebhookRejection>) -> Behaviour {
         event.job_id.map(|_| "job id".to_owned()),
         event.reason.map(|_| "reason".to_owned()),
         event.completed_at.map(|_| "time".to_owned()),
-        event.progress.then(|| "progress".to_owned()),
+        event.progress.map(|progress| if progress.iteration.is_some() { "iteration" } else { "progress" }.to_owned()),
         Correlation::from_metadata(&event.metadata).map(|_| "ours".to_owned()),
         (!event.metadata.is_empty()).then(|| "metadata".to_owned()),
     ];

@@ -156,6 +156,52 @@ async fn killed_after_a_pushed_prompt_was_accepted_it_is_asked_once() {
     assert_eq!(world.sim.jobs().len(), 2, "asked, and paid, twice");
 }
 
+/// A prompt with a file.
+fn with_file() -> Value {
+    let mut body = pushed();
+    body["attachments"] = json!([{"data": "aGk=", "mimeType": "image/png"}]);
+    body
+}
+
+async fn files(world: &World) -> Vec<String> {
+    world.keys().await.into_iter().filter(|key| key.contains(":attachment:")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_the_files_that_omni_has_were_dropped_none_are_left() {
+    let mut world = World::new().await;
+    world.sim.next_job(Behaviour::new().held());
+    let _ = world.stop().await;
+    let process = Process::start(&world, &[("OMNI_RELAY_FAILPOINT", "submit.recorded")]).await;
+    let asked = world.ask_with(with_file()).await;
+    process.dies_at("submit.recorded");
+    assert_eq!(files(&world).await.len(), 1, "dropped before it died");
+
+    let _again = Process::start(&world, &[]).await;
+    world.sim.release(world.sim.jobs()[0].id);
+    answered_once(&world, &asked).await;
+    world.eventually_in(&asked, "answered").await;
+    assert!(files(&world).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_a_prompt_with_files_was_accepted_they_end_by_themselves() {
+    let mut world = World::new().await;
+    let _ = world.stop().await;
+    let process = Process::start(&world, &[("OMNI_RELAY_FAILPOINT", "intake.attached")]).await;
+    world.push(&with_file().to_string()).await;
+    process.dies_at("intake.attached");
+    let left = files(&world).await;
+    let life: i64 = world.redis(redis::cmd("PTTL").arg(&left[0])).await;
+    assert!(left.len() == 1 && life > 0, "{left:?} for {life} ms");
+
+    let _again = Process::start(&world, &[]).await;
+    eventually("it is answered", async || has(&world, "omni.answer").await.then_some(())).await;
+    settles_its_delivery(&world, "inbox").await;
+    assert_eq!(files(&world).await, left);
+    assert_eq!(world.sim.jobs()[0].attachments.len(), 1);
+}
+
 /// What somebody does with a world whose relay dies of it.
 #[derive(Clone, Copy, Debug)]
 enum Act {

@@ -21,6 +21,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
+use omni_relay::model::Feedback;
 use omni_relay::omni::{ApiKey, CreateJob, EmbedUser, Omni, OmniError, OmniOptions, SessionPath, UserSearch};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -171,6 +172,7 @@ fn job() -> CreateJob<'static> {
         conversation_id: None,
         branch_id: None,
         topic_name: None,
+        attachments: None,
         user_id: None,
         webhook: None,
         progress: false,
@@ -180,6 +182,10 @@ fn job() -> CreateJob<'static> {
 fn user() -> EmbedUser<'static> {
     static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
     EmbedUser { external_id: "user-123", name: "ACME's Ada", others: &NOTHING }
+}
+
+fn feedback() -> Feedback {
+    Feedback::parse(br#"{"rating": "bad", "comment": "revenue of ACME is wrong"}"#).unwrap()
 }
 
 fn created() -> (StatusCode, Json<Value>) {
@@ -195,6 +201,8 @@ async fn call(omni: &Omni, operation: &str) -> Result<(), OmniError> {
         "status" => omni.status(&key(), JOB).await.map(drop),
         "result" => omni.result(&key(), JOB).await.map(drop),
         "cancel" => omni.cancel(&key(), JOB).await.map(drop),
+        "chart" => omni.chart(&key(), JOB).await.map(drop),
+        "feedback" => omni.feedback(&key(), JOB, Some(USER), &feedback()).await,
         "users" => omni.look_for_user(&key(), "user-123", UserSearch::default()).await.map(drop),
         "session" => omni.generate_session(&key(), SessionPath::V1, user()).await,
         "conversations" => omni.conversations(&key(), None, None).await.map(drop),
@@ -203,8 +211,8 @@ async fn call(omni: &Omni, operation: &str) -> Result<(), OmniError> {
     }
 }
 
-const OPERATIONS: [&str; 8] =
-    ["create", "status", "result", "cancel", "users", "session", "conversations", "conversation"];
+const OPERATIONS: [&str; 10] =
+    ["create", "status", "result", "cancel", "chart", "feedback", "users", "session", "conversations", "conversation"];
 
 /// Nothing of a request or an answer is in what an error shows of itself.
 fn assert_discreet(error: &OmniError) {

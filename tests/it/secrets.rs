@@ -5,20 +5,45 @@ use serde_json::json;
 
 use crate::world::{MODEL, Process, SECRET, World, eventually, text};
 
+/// A file of a customer's.
+const FILE: &str = "Ym9va3Mgb2YgQUNNRQ==";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_secret_is_logged_or_measured() {
     let mut world = World::new().await;
     let _ = world.stop().await;
-    let process = Process::start(&world, &[("RUST_LOG", "trace,h2=info,hyper_util=info,reqwest=info")]).await;
+    let log = ("RUST_LOG", "trace,h2=info,hyper_util=info,reqwest=info");
+    let process = Process::start(&world, &[log, ("OMNI_RELAY__RESULTS__CHARTS", "true")]).await;
     let user = json!({"externalId": "emea-anna", "name": "Anna Geheim", "email": "anna@geheim.example"});
-    let secrets =
-        ["ACME pays", "Geheim", "geheim", "emea-anna", "metadata-of-acme", "ledger-of-acme", SECRET, "omni_osk_test"];
+    let secrets = [
+        "ACME pays",
+        "Geheim",
+        "geheim",
+        "emea-anna",
+        "metadata-of-acme",
+        "ledger-of-acme",
+        "books-of-acme",
+        "opinion-of-acme",
+        "right topic",
+        FILE,
+        SECRET,
+        "omni_osk_test",
+    ];
 
-    let body = json!({"prompt": "revenue by region where ACME pays", "user": user, "conversation": "thread",
-                      "metadata": {"note": "metadata-of-acme"}});
+    let body = json!({"prompt": "revenue by region where ACME pays", "user": user, "conversation": "thread", "progress": true,
+                      "metadata": {"note": "metadata-of-acme"},
+                      "attachments": [{"data": FILE, "mimeType": "image/png", "name": "books-of-acme.png"}]});
     let answered = world.ask_with(body).await;
     let answer = world.eventually_answered(&answered).await;
     let message = text(&answer["data"], "message");
+    let of_answer = |name: &str| format!("{}/v1/prompts/{}/{name}", world.url, answered.id);
+    let opinion = json!({"rating": "bad", "comment": "opinion-of-acme"});
+    world.sim.fault(Fault::new("POST", "/feedback", FaultKind::Status(503, None)));
+    for status in [503, 204, 409] {
+        let rated = world.http.post(of_answer("feedback")).json(&opinion).send().await.unwrap();
+        assert_eq!(rated.status(), status);
+    }
+    assert_eq!(world.http.get(of_answer("chart.png")).send().await.unwrap().status(), 200);
 
     world.sim.next_job(Behaviour::new().failed("E1", "no table ledger-of-acme"));
     let failed = world.ask_with(json!({"prompt": "what ACME pays", "user": user, "conversation": "thread"})).await;

@@ -13,6 +13,7 @@ use crate::model::{Finding, JobState, Phase, PromptId, Verdict};
 use crate::omni::{Omni, OmniError};
 use crate::pipeline::Directory;
 use crate::pipeline::keyring::{Halt, KeyRing};
+use crate::pipeline::progress::tell;
 use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
@@ -199,11 +200,17 @@ impl Reconciler {
         self.pace.max_wait.saturating_mul(2)
     }
 
-    /// The state of a job, asked for as a poll.
+    /// The state of a job, asked for as a poll. How far it is is told to those who want to know.
     pub(super) async fn poll(&self, record: &Record, job_id: Uuid) -> Result<JobState, Halt> {
         let permit = self.keys.poll(record.key_id.as_deref(), 1).await?;
         let status = self.omni.status(permit.key(), job_id).await;
-        Ok(self.keys.heard(&permit, status).await?.state)
+        let status = self.keys.heard(&permit, status).await?;
+        if let Some(progress) = status.progress.filter(|_| !status.state.is_final())
+            && let Err(error) = tell(&self.store, &self.clock, record, record.job_id.as_deref(), &progress).await
+        {
+            debug!(prompt.id = %record.id, error = %error, "did not tell how far the job is");
+        }
+        Ok(status.state)
     }
 
     /// The state of a job after Omni was asked to cancel it.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
@@ -25,8 +26,11 @@ use super::super::job::{Job, JobState, Target};
 use super::super::markers;
 use super::super::pace::Pace;
 use super::super::runner;
+use super::super::view::File;
 use super::super::wire::{AttachmentBody, CreateBody, Created, Refusal, uuid};
 use super::super::world::World;
+
+const LARGEST_IMAGE: usize = 3 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +64,7 @@ pub(super) async fn create(State(core): State<Arc<Core>>, Query(who): Query<For>
 /// A create whose shape is right.
 struct Order {
     body: CreateBody,
+    files: Vec<File>,
     user: Option<Uuid>,
     conversation: Option<Uuid>,
 }
@@ -74,26 +79,29 @@ fn read(who: &For, body: &[u8]) -> Result<Order, Refusal> {
     if body.topic_name.as_ref().is_some_and(|name| name.chars().count() > 256) {
         return Err(Refusal::bad_request("topicName: at most 256 characters"));
     }
-    check_attachments(&body.attachments)?;
+    let files = body.attachments.iter().map(file).collect::<Result<Vec<_>, _>>()?;
+    if files.len() > 5 {
+        return Err(Refusal::bad_request("attachments: at most 5"));
+    }
     check_webhook(&body)?;
     let user = who.user_id.as_deref().map(|id| uuid("userId", id)).transpose()?;
     let conversation = body.conversation_id.as_deref().map(|id| uuid("conversationId", id)).transpose()?;
-    Ok(Order { body, user, conversation })
+    Ok(Order { body, files, user, conversation })
 }
 
-fn check_attachments(attachments: &[AttachmentBody]) -> Result<(), Refusal> {
-    if attachments.len() > 5 {
-        return Err(Refusal::bad_request("attachments: at most 5"));
+fn file(attachment: &AttachmentBody) -> Result<File, Refusal> {
+    let AttachmentBody { data, mime_type, name } = attachment;
+    let is_image = mime_type.starts_with("image/");
+    if !is_image && mime_type != "application/pdf" {
+        return Err(Refusal::bad_request("attachments: mimeType must be image/* or application/pdf"));
     }
-    for attachment in attachments {
-        if !attachment.mime_type.starts_with("image/") && attachment.mime_type != "application/pdf" {
-            return Err(Refusal::bad_request("attachments: mimeType must be image/* or application/pdf"));
-        }
-        if attachment.data.is_empty() || BASE64_STANDARD.decode(&attachment.data).is_err() {
-            return Err(Refusal::bad_request("attachments: data must be base64"));
-        }
+    let bytes = BASE64_STANDARD.decode(data).ok().filter(|bytes| !bytes.is_empty());
+    let bytes = bytes.ok_or_else(|| Refusal::bad_request("attachments: data must be base64"))?;
+    if is_image && bytes.len() > LARGEST_IMAGE {
+        return Err(Refusal::bad_request("attachments: an image may have 3 MB"));
     }
-    Ok(())
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    Ok(File { mime_type: mime_type.clone(), name: name.clone(), bytes: bytes.len(), sha256 })
 }
 
 fn check_webhook(body: &CreateBody) -> Result<(), Refusal> {
@@ -148,7 +156,7 @@ fn add(
     question: Question,
 ) -> (Created, Behaviour) {
     let now = clock::now();
-    let Order { body, user, conversation } = order;
+    let Order { body, files, user, conversation } = order;
     let conversation = conversation.unwrap_or_else(|| {
         let opened = Conversation::new(user, now);
         let id = opened.id;
@@ -174,6 +182,7 @@ fn add(
         model: body.model_id,
         branch: body.branch_id,
         topic: body.topic_name,
+        files,
         webhook,
         behaviour: behaviour.clone(),
         state: JobState::Queued,
@@ -183,6 +192,7 @@ fn add(
         finished: None,
         pace: Pace { born: Instant::now(), duration, released: early, cancel_at: None },
         cancel_asked: false,
+        feedback: None,
         deliveries: Vec::new(),
         forgeries: Vec::new(),
         wake: Arc::new(Notify::new()),

@@ -1,14 +1,19 @@
 -- accept: idempotency, record, slot or waiting line, tenant's queue, first check, backlog. Past its limit the backlog takes
--- nothing new; what was accepted before is known first.
+-- nothing new; what was accepted before is known first. Before the files of a prompt are written somebody looks only.
 -- KEYS 1 record 2 slot 3 waiting 4 alias 5 deadlines 6 idempotency 7 prompts 8 turns 9 ready 10 intake
 --      11 backlog
 -- ARGV 1 promptId 2 tenant 3 conversation 4 user 5 conversationId or '' 6 now 7 first check 8 window
 --      9 fingerprint or '' (no idempotency key) 10 its life, ms 11 intake entry or '' 12 consumer 13 bytes
---      14 most prompts 15 most bytes 16 most prompts of a tenant 17 most bytes of a tenant 18.. record fields
+--      14 most prompts 15 most bytes 16 most prompts of a tenant 17 most bytes of a tenant 18 '1' to look only
+--      19.. record fields
 -- {'accepted', phase} {'same', promptId} {'reused'} {'user'} {'bound', conversation} {'rebound'} {'full', 'tenant' or 'all'}
--- {'lost'}
+-- {'lost'} {'free'}: nothing stands in its way
 local entry = ARGV[11]
-if entry ~= '' and not held(KEYS[10], entry, ARGV[12]) then return {'lost'} end
+if entry ~= '' then
+  if not held(KEYS[10], entry, ARGV[12]) then return {'lost'} end
+  -- Pushed prompts are accepted in order, whoever reads them.
+  if redis.call('XPENDING', KEYS[10], 'relay', '-', '+', 1)[1][1] ~= entry then return {'lost'} end
+end
 
 if ARGV[9] ~= '' then
   local known = redis.call('GET', KEYS[6])
@@ -33,10 +38,11 @@ local held_back = redis.call('HMGET', KEYS[11], 'prompts', 'bytes', 'prompts:' .
 local function full(which, limit) return tonumber(held_back[which] or '0') >= tonumber(ARGV[limit]) end
 if ARGV[2] ~= '' and (full(3, 16) or full(4, 17)) then return {'full', 'tenant'} end
 if full(1, 14) or full(2, 15) then return {'full', 'all'} end
+if ARGV[18] ~= '' then return {'free'} end
 
 local free = not slot[3] and redis.call('LLEN', KEYS[3]) == 0
 local phase = free and 'queued' or 'waiting'
-redis.call('HSET', KEYS[1], 'phase', phase, 'at:accepted', ARGV[6], 'at:' .. phase, ARGV[6], unpack(ARGV, 18))
+redis.call('HSET', KEYS[1], 'phase', phase, 'at:accepted', ARGV[6], 'at:' .. phase, ARGV[6], unpack(ARGV, 19))
 enter(KEYS[11], KEYS[1], ARGV[2], ARGV[13])
 redis.call('HSET', KEYS[2], 'user', ARGV[4])
 if ARGV[5] ~= '' then

@@ -11,6 +11,16 @@ local function finished(stream, id)
   redis.call('XDEL', stream, id)
 end
 
+-- Writes an entry to a conversation, forgets what is too old there, wakes its readers. Answers the entry's id.
+local function append(stream, life, longest, wake, conversation, ...)
+  local id = redis.call('XADD', stream, 'MAXLEN', '~', longest, '*', ...)
+  local oldest = math.max(0, tonumber(redis.call('TIME')[1]) * 1000 - tonumber(life))
+  redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
+  redis.call('PEXPIRE', stream, life)
+  redis.call('PUBLISH', wake, conversation)
+  return id
+end
+
 -- Whether ` a b c ` names the word.
 local function lists(words, word)
   return string.find(words, ' ' .. word .. ' ', 1, true) ~= nil

@@ -9,10 +9,6 @@ if mark then
   if tonumber(rank) >= tonumber(ARGV[2]) then return {'refused', kind, id} end
 end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[3]) end
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], '*', unpack(ARGV, 8))
-local oldest = math.max(0, tonumber(redis.call('TIME')[1]) * 1000 - tonumber(ARGV[3]))
-redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest))
+local id = append(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], unpack(ARGV, 8))
 redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[1] .. ' ' .. id, 'PX', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PUBLISH', ARGV[5], ARGV[6])
 return {'published', id}

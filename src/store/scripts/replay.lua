@@ -4,7 +4,7 @@
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream of the stage 6 dead 7 letter 8 prompts 9 turns 10 ready 11 audit
 --      12 backlog
 -- ARGV 1 letter's id 2 when it died last 3 bytes of its history 4 'ask' or 'entry' 5 now 6 next check 7 tenant 8 window
---      9 user or '' 10 conversation or '' 11 life of a closed letter, ms 12 who 13.. fields of the entry
+--      9 user or '' 10 conversation or '' 11 life of a closed letter, ms 12 who 13 bytes of its files 14.. fields of the entry
 -- {'replayed', phase or ''} {'changed'} {'not', what closed it or '', phase or ''}
 local id = ARGV[1]
 local phase = redis.call('HGET', KEYS[1], 'phase')
@@ -16,7 +16,7 @@ if letter[2] ~= ARGV[2] or #(letter[3] or '') ~= tonumber(ARGV[3]) then return {
 redis.call('ZREM', KEYS[6], id)
 audit(KEYS[11], ARGV[12], 'replay', id)
 if not phase then
-  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 13))
+  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 14))
   redis.call('DEL', KEYS[7])
   redis.call('HSET', KEYS[7], 'closed', 'replayed', 'tenant', ARGV[7], 'conversation', ARGV[10])
   redis.call('PEXPIRE', KEYS[7], ARGV[11])
@@ -30,7 +30,7 @@ redis.call('HINCRBY', KEYS[2], 'dead', -1)
 redis.call('PERSIST', KEYS[2])
 local to, check = 'finishing', ARGV[6]
 if ARGV[4] == 'entry' then
-  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 13))
+  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 14))
 elseif redis.call('HEXISTS', KEYS[1], 'jobId') == 1 then
   to, check = 'submitted', ARGV[5]
 else
@@ -45,7 +45,7 @@ else
   end
 end
 local asked = redis.call('HMGET', KEYS[1], 'request', 'metadata')
-enter(KEYS[12], KEYS[1], ARGV[7], #(asked[1] or '') + #(asked[2] or ''))
+enter(KEYS[12], KEYS[1], ARGV[7], #(asked[1] or '') + #(asked[2] or '') + ARGV[13])
 redis.call('HSET', KEYS[1], 'phase', to, 'at:' .. to, ARGV[5], 'replayedAt', ARGV[5])
 -- What was found out and asked for before, about its time, its job and its cancellation, holds no more.
 redis.call('HDEL', KEYS[1], 'expiring', 'misses', 'cancelRequested')

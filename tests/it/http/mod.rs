@@ -4,8 +4,10 @@
 
 mod auth;
 mod batch;
+mod chart;
 mod dead;
 mod events;
+mod feedback;
 mod history;
 mod limits;
 mod problems;

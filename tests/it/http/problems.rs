@@ -93,18 +93,21 @@ impl Seen {
 async fn every_problem_stands_in_the_table_word_by_word() {
     let mut seen = Seen::default();
     without_callers(&mut seen).await;
+    without_charts(&mut seen).await;
     with_callers(&mut seen).await;
     over_mcp(&mut seen).await;
     let mut expected = documented();
     let before = expected.len();
     // What no request of a caller brings about; tests of their own hold these.
-    expected.retain(|(status, _, _)| ![408, 500, 503, 504].contains(status));
+    expected.retain(|(_, code, _)| {
+        !["request_timeout", "internal", "unavailable", "omni_timeout"].contains(&code.as_str())
+    });
     assert_eq!(before - expected.len(), 4);
     assert_eq!(seen.0, expected);
 }
 
 async fn without_callers(seen: &mut Seen) {
-    let relay = Relay::start().await;
+    let relay = Relay::with(|sources| sources.with("results.charts", "true")).await;
     let ask = |more: Value| relay.ask(&question(&more));
     for path in [
         "/",
@@ -124,10 +127,11 @@ async fn without_callers(seen: &mut Seen) {
     seen.see(relay.post("/v1/prompts", "{")).await;
     seen.see(relay.post("/v1/prompts", "{}")).await;
     seen.see(relay.post("/v1/prompts:batch", "{}")).await;
-    seen.see(relay.post("/v1/prompts", vec![b' '; 300 * 1024])).await;
+    seen.see(relay.post("/v1/prompts", vec![b' '; 16 * 1024 * 1024])).await;
     seen.see(relay.post("/webhooks/omni", "{}")).await;
 
     let (first, second) = (relay.answered("t-1").await, relay.answered("t-2").await);
+    of_omni(&relay, &first, seen).await;
     seen.see(ask(json!({"conversation": "t-1", "user": {"externalId": "emea-anna"}}))).await;
     seen.see(ask(json!({"conversation": "t-1", "conversationId": second["conversationId"]}))).await;
     relay.ask_and_wait(&json!({"idempotencyKey": "k"})).send().await.unwrap();
@@ -139,10 +143,16 @@ async fn without_callers(seen: &mut Seen) {
     let _: usize = trim.query_async(&mut relay.redis().await).await.unwrap();
     seen.see(result(&first)).await;
     relay.sim.next_job(Behaviour::new().failed("QUERY_TIMEOUT", "the warehouse did not answer"));
-    seen.see(result(&relay.answered("t-3").await)).await;
+    let failed = relay.answered("t-3").await;
+    seen.see(result(&failed)).await;
+    seen.see(chart(&relay, &failed)).await;
+    relay.sim.next_job(Behaviour::new().refused(400));
+    seen.see(rate(&relay, &relay.answered("t-4").await, "good")).await;
     relay.sim.next_job(Behaviour::new().never());
     let unfinished: Value = ask(json!({})).send().await.unwrap().json().await.unwrap();
     seen.see(result(&unfinished)).await;
+    seen.see(chart(&relay, &unfinished)).await;
+    seen.see(rate(&relay, &unfinished, "good")).await;
     relay.lifecycle.request_stop();
 }
 
@@ -159,6 +169,41 @@ async fn tokens(seen: &mut Seen, relay: &Relay) {
     })
     .await;
     seen.see(relay.get(&path)).await;
+}
+
+fn chart(relay: &Relay, object: &Value) -> RequestBuilder {
+    relay.get(&format!("/v1/prompts/{}/chart.png", object["promptId"].as_str().unwrap()))
+}
+
+fn rate(relay: &Relay, object: &Value, rating: &str) -> RequestBuilder {
+    let path = format!("/v1/prompts/{}/feedback", object["promptId"].as_str().unwrap());
+    relay.post(&path, json!({"rating": rating}).to_string())
+}
+
+/// What Omni has to do with: charts and feedback.
+async fn of_omni(relay: &Relay, answered: &Value, seen: &mut Seen) {
+    for status in [503, 403, 404] {
+        relay.sim.fault(Fault::new("GET", "/vis", FaultKind::Status(status, None)).times(1));
+        seen.see(chart(relay, answered)).await;
+    }
+    seen.see(rate(relay, answered, "so-so")).await;
+    assert_eq!(rate(relay, answered, "good").send().await.unwrap().status(), 204);
+    seen.see(rate(relay, answered, "bad")).await;
+}
+
+/// Charts are off; then they are on, and the window is used up.
+async fn without_charts(seen: &mut Seen) {
+    let relay = Relay::with(|sources| sources).await;
+    let answered = relay.answered("t-1").await;
+    seen.see(chart(&relay, &answered)).await;
+    let poor = Relay::on(&relay.redis_url, &relay.namespace, |sources| {
+        sources.with("results.charts", "true").with("omni.requests_per_minute", "1")
+    })
+    .await;
+    seen.see(chart(&poor, &answered)).await;
+    for relay in [relay, poor] {
+        relay.stop().await;
+    }
 }
 
 async fn with_callers(seen: &mut Seen) {

@@ -59,6 +59,11 @@ async fn wrong_bodies_are_told_apart() {
         (question(&json!({"modelId": "m"})), vec!["/modelId"]),
         (question(&json!({"tenant": "acme"})), vec!["/tenant"]),
         (question(&json!({"metadata": {"x": "y".repeat(5000)}})), vec!["/metadata"]),
+        (question(&json!({"attachments": "x"})), vec!["/attachments"]),
+        (
+            question(&json!({"prompt": 1, "attachments": [{"data": "aGk=", "mimeType": "image/png"}, {"data": "?"}]})),
+            vec!["/attachments/1/data", "/attachments/1/mimeType", "/prompt"],
+        ),
     ];
     for (body, expected) in cases {
         let answer = relay.ask(&body).send().await.unwrap();
@@ -66,9 +71,12 @@ async fn wrong_bodies_are_told_apart() {
         assert_eq!(problem["code"], "invalid_prompt");
         assert_eq!(pointers(&problem), expected, "{problem}");
     }
-    let large = question(&json!({"prompt": "q".repeat(300 * 1024)})).to_string();
-    let answer = relay.post("/v1/prompts", large).send().await.unwrap();
-    assert_eq!(problem(answer, 413).await["code"], "payload_too_large");
+    let file = json!([{"data": "aGkh".repeat(1 << 20), "mimeType": "application/pdf"}]);
+    for large in [json!({"prompt": "q".repeat(300 * 1024)}), json!({"attachments": file, "x": "q".repeat(300 * 1024)})]
+    {
+        let answer = relay.ask(&question(&large)).send().await.unwrap();
+        assert_eq!(problem(answer, 413).await["code"], "payload_too_large");
+    }
     for query in ["wait=61", "wait=-1", "wait=soon", "wait=", "wait=1&wait=1"] {
         let answer =
             relay.post(&format!("/v1/prompts?{query}"), question(&json!({})).to_string()).send().await.unwrap();

@@ -67,6 +67,23 @@ async fn a_result_is_read_up_to_its_limit_whether_its_length_is_announced_or_not
 }
 
 #[tokio::test]
+async fn a_chart_is_a_png_of_a_size_and_nothing_else() {
+    let png = |length: usize| [b"\x89PNG\r\n\x1a\n".to_vec(), vec![7; length - 8]].concat();
+    let whole =
+        Stub::answering(move |_| ([(header::CONTENT_TYPE, "application/octet-stream")], png(RESULT_LIMIT))).await;
+    assert_eq!(whole.omni().chart(&key(), JOB).await.unwrap(), png(RESULT_LIMIT));
+    let large = Stub::answering(move |_| png(RESULT_LIMIT + 1)).await;
+    let error = large.omni().chart(&key(), JOB).await.unwrap_err();
+    assert!(matches!(error, OmniError::TooLarge { limit: RESULT_LIMIT }), "{error:?}");
+    for body in [&b""[..], b"\x89PNG", b"<svg onload=\"alert(1)\"/>", b"GIF89a, by ACME"] {
+        let stub = Stub::answering(move |_| ([(header::CONTENT_TYPE, "image/png")], body)).await;
+        let error = call(&stub.omni(), "chart").await.unwrap_err();
+        assert!(matches!(error, OmniError::BadBody { .. }), "{error:?}");
+        assert_discreet(&error);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_says_nothing_is_an_error_and_a_create_then_is_in_doubt() {
     for body in ["", "ACME says hello", "[]", "\"ACME\"", r#"{"jobId":"ACME"}"#] {
         let stub = Stub::answering(move |_| (StatusCode::CREATED, body)).await;

@@ -1,19 +1,19 @@
 //! What the network can do, and how one call of each kind is counted.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use futures_util::{StreamExt, stream};
-use omni_relay::omni::{Doubt, OmniError};
+use omni_relay::omni::{CreateJob, Doubt, OmniError};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::{OPERATIONS, Stub, assert_discreet, call, omni, origin};
+use super::{OPERATIONS, Stub, assert_discreet, call, job, key, omni, origin};
 
 #[tokio::test]
 async fn no_listener_means_that_nothing_was_sent() {
@@ -52,6 +52,18 @@ async fn no_answer_in_time_leaves_a_create_in_doubt_and_nothing_else() {
         assert_discreet(&error);
     }
     assert_eq!(stub.seen().len(), OPERATIONS.len(), "each was received, once");
+}
+
+/// What is cut off while it is uploaded may have been accepted.
+#[tokio::test]
+async fn a_create_with_files_has_the_time_that_its_upload_takes() {
+    let file = json!([{"data": "aGkh".repeat(1 << 16), "mimeType": "image/png"}]);
+    let files = serde_json::value::to_raw_value(&file).unwrap();
+    let began = Instant::now();
+    let stub = Stub::silent().await;
+    let error = stub.hasty().create(&key(), &CreateJob { attachments: Some(&files), ..job() }).await.unwrap_err();
+    assert!(matches!(error, OmniError::UnknownOutcome(Doubt::Timeout(_))), "{error:?}");
+    assert!(began.elapsed() > Duration::from_millis(650), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub(super) struct Snapshot {
     /// By conversation: its entries and their ids in the stream.
     pub(super) conversations: BTreeMap<String, Vec<(String, Value)>>,
     pub(super) answers: Vec<Value>,
+    /// Prompts whose files have no end of their own.
+    pub(super) files: Vec<String>,
 }
 
 pub(super) struct Looker {
@@ -99,17 +101,21 @@ impl Looker {
     }
 
     pub(super) async fn snapshot(&mut self) -> RedisResult<Snapshot> {
-        let (mut records, mut conversations) = (BTreeMap::new(), BTreeMap::new());
+        let (mut records, mut conversations, mut files) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for key in self.keys().await? {
             if let Some(id) = key.split("}:prompt:").nth(1) {
                 records.insert(id.to_owned(), self.ask("HGETALL", &[&key]).await?);
             } else if let Some(name) = key.split(":conversation:{").nth(1).and_then(|rest| rest.strip_suffix('}')) {
                 conversations.insert(name.to_owned(), self.stream(&key).await?);
+            } else if let Some((_, id)) = key.split_once(":attachment:{")
+                && self.ask::<i64>("PTTL", &[&key]).await? == -1
+            {
+                files.push(id.trim_end_matches('}').to_owned());
             }
         }
         let key = self.key("answers");
         let answers = self.stream(&key).await?.into_iter().map(|(_, event)| event).collect();
-        Ok(Snapshot { records, conversations, answers })
+        Ok(Snapshot { records, conversations, answers, files })
     }
 
     async fn stream(&mut self, key: &str) -> RedisResult<Vec<(String, Value)>> {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::bed::DEADLINE;
 use super::book::{Book, Prompt};
 use super::look::Snapshot;
-use super::play::number_of;
-use crate::world::is_terminal;
+use super::play::{has_file, number_of};
+use crate::world::{is_terminal, rank};
 
 /// Everything that is known of a story that is over.
 pub(super) struct Model<'a> {
@@ -46,6 +46,7 @@ impl<'a> Model<'a> {
         self.entries_stand_in_order();
         self.answers_hold_every_end_once();
         self.records_say_what_was_published();
+        self.files_go_along_and_nowhere_else();
         let told = self.told();
         for (number, prompt) in &self.book.prompts {
             self.a_prompt_ends_once(*number, prompt, told.get(number).map_or(&[][..], Vec::as_slice));
@@ -65,20 +66,11 @@ impl<'a> Model<'a> {
     fn entries_stand_in_order(&mut self) {
         let mut wrong = Vec::new();
         for (conversation, entries) in &self.seen.conversations {
-            let mut ranks = BTreeMap::<&str, usize>::new();
+            let mut ranks = BTreeMap::<&str, (usize, u64)>::new();
             for (_, entry) in entries {
                 let id = entry["data"]["promptId"].as_str().unwrap_or_default();
-                let rank = match entry["type"].as_str().unwrap_or_default() {
-                    "omni.prompt.accepted" => 1,
-                    "omni.job.submitted" => 2,
-                    "omni.delayed" => 3,
-                    _ if is_terminal(entry) => 4,
-                    other => {
-                        wrong.push(format!("an entry of type {other}"));
-                        continue;
-                    }
-                };
-                let before = ranks.insert(id, rank).unwrap_or(0);
+                let rank = rank(entry);
+                let before = ranks.insert(id, rank).unwrap_or((0, 0));
                 if rank <= before {
                     wrong.push(format!(
                         "P3: {} of {conversation} stands after a later entry of its prompt",
@@ -139,6 +131,22 @@ impl<'a> Model<'a> {
             }
         }
         self.wrong.extend(wrong);
+    }
+
+    /// Omni got what belongs to a prompt, and nobody keeps it who has ended.
+    fn files_go_along_and_nowhere_else(&mut self) {
+        for job in self.jobs {
+            let expected = number_of(&job.prompt).map_or(0, |number| usize::from(has_file(number)));
+            if job.attachments.len() != expected {
+                self.wrong.push(format!("job {} has {} files, not {expected}", job.id, job.attachments.len()));
+            }
+        }
+        for id in &self.seen.files {
+            let phase = self.seen.records.get(id).map_or("gone", |record| record["phase"].as_str());
+            if phase != "dead" {
+                self.wrong.push(format!("files of prompt {id}, which is {phase}, are kept"));
+            }
+        }
     }
 
     /// By number, what the streams tell.

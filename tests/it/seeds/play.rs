@@ -161,6 +161,12 @@ impl Story {
         if ask.idempotent {
             body["idempotencyKey"] = format!("key-{}-{}", self.script.seed, ask.number).into();
         }
+        if ask.number.is_multiple_of(3) {
+            body["progress"] = true.into();
+        }
+        if has_file(ask.number) {
+            body["attachments"] = json!([{"data": "aGk=", "mimeType": "image/png"}]);
+        }
         if ask.pushed && !ask.tenant.is_empty() {
             body["tenant"] = ask.tenant.into();
         }
@@ -376,6 +382,11 @@ fn shown(reply: &Reply) -> String {
 
 fn text_number(number: usize) -> String {
     format!("number-{number}:")
+}
+
+/// Whether a prompt comes with a file.
+pub(super) fn has_file(number: usize) -> bool {
+    number.is_multiple_of(5)
 }
 
 /// The number in a prompt's text.

@@ -37,6 +37,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
+    pub(super) raw: Bytes,
 }
 
 /// A received webhook, its body as it came.
@@ -110,8 +111,12 @@ impl Bench {
         let response = timeout(PATIENCE, request.send()).await.expect("an answer in time")?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await?;
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
-        Ok(Answer { status, headers, body })
+        let body = match headers.get("content-type") {
+            None => Value::Null,
+            Some(kind) if kind == "image/png" => String::from_utf8_lossy(&bytes).into(),
+            Some(_) => serde_json::from_slice(&bytes).expect("JSON"),
+        };
+        Ok(Answer { status, headers, body, raw: bytes })
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

@@ -77,6 +77,10 @@ async fn a_create_that_breaks_a_rule_is_refused() {
         ("webhookMetadata", json!("text")),
         ("attachments", json!([{ "data": "%", "mimeType": "image/png" }])),
         ("attachments", json!([{ "data": "AAAA", "mimeType": "text/plain" }])),
+        ("attachments", json!([{ "data": "", "mimeType": "image/png" }])),
+        ("attachments", json!([{ "data": "AAAA".repeat(1 << 20) + "AAAA", "mimeType": "image/png" }])),
+        ("attachments", json!([{ "data": "AAAA", "mimeType": "image/png", "name": null }])),
+        ("attachments", Value::Array(vec![json!({ "data": "AAAA", "mimeType": "image/png" }); 6])),
         ("userId", json!(Uuid::from_u128(1))),
         ("temperature", json!(1)),
     ];
@@ -95,10 +99,86 @@ async fn a_create_that_breaks_a_rule_is_refused() {
 }
 
 #[tokio::test]
+async fn files_are_looked_at_and_have_a_size() {
+    let bench = Bench::start().await;
+    let mut order = bench.order("what is this?");
+    let largest = json!({ "data": "AAAA".repeat(1 << 20), "mimeType": "image/png", "name": "zeros" });
+    order["attachments"] = json!([largest, { "data": "AAAA".repeat(2 << 20), "mimeType": "application/pdf" }]);
+    let job = bench.send(&order).await;
+    let files = bench.view(job).attachments;
+    let seen: Vec<_> = files.iter().map(|file| (file.mime_type.as_str(), file.name.as_deref(), file.bytes)).collect();
+    assert_eq!(seen, [("image/png", Some("zeros"), 3 << 20), ("application/pdf", None, 6 << 20)]);
+    // head -c 3145728 /dev/zero | sha256sum
+    assert_eq!(files[0].sha256, "bbd05cf6097ac9b1f89ea29d2542c1b7b67ee46848393895f5a9e43fa1f621e5");
+    order["attachments"] = json!([{ "data": "AAAA".repeat(4 << 20), "mimeType": "application/pdf" }]);
+    assert_eq!(bench.call("POST", JOBS, Some(&order)).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_complete_job_is_drawn_where_there_is_something_to_draw() {
+    let bench = Bench::start().await;
+    bench.sim.next_job(Behaviour::new().held());
+    let job = bench.create("revenue by region").await;
+    let path = format!("{JOBS}/{job}/vis");
+    assert_eq!(bench.get(&path).await.status, 404);
+    bench.sim.release(job);
+    bench.until_state(job, JobState::Complete).await;
+    let drawn = bench.get(&path).await;
+    assert_eq!((drawn.status, &drawn.headers["content-type"]), (200, &"image/png".parse().unwrap()));
+    assert!(drawn.raw.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let job = bench.create("[sim:no-chart] revenue by region").await;
+    bench.until_state(job, JobState::Complete).await;
+    let nothing = bench.get(&format!("{JOBS}/{job}/vis")).await;
+    assert!(nothing.status == 422 && nothing.body["error"].is_string(), "{}", nothing.body);
+}
+
+#[tokio::test]
+async fn a_job_is_rated_once_by_its_user_when_it_has_ended() {
+    let bench = Bench::start().await;
+    let user = User::new("acme-1", "Ada");
+    bench.sim.add_user(user.clone());
+    bench.sim.next_job(Behaviour::new().held());
+    let order = bench.order("revenue by region");
+    bench.call("POST", &format!("{JOBS}?userId={}", user.id), Some(&order)).await;
+    let job = bench.sim.jobs()[0].id;
+    let rate = async |user: &str, body: Value| {
+        bench.call("POST", &format!("{JOBS}/{job}/feedback{user}"), Some(&body)).await.status
+    };
+    let ours = format!("?userId={}", user.id);
+    let good = json!({ "rating": "good", "comment": "x".repeat(5000) });
+    assert_eq!(rate(&ours, good.clone()).await, 409);
+    bench.sim.release(job);
+    bench.until_state(job, JobState::Complete).await;
+    for wrong in [
+        json!({}),
+        json!({ "rating": "fine" }),
+        json!({ "rating": "bad", "comment": "" }),
+        json!({ "rating": "bad", "comment": "x".repeat(5001) }),
+        json!({ "rating": "bad", "comment": null }),
+        json!({ "rating": "bad", "userId": user.id }),
+    ] {
+        assert_eq!(rate(&ours, wrong.clone()).await, 400, "{wrong}");
+    }
+    for other in ["", &format!("?userId={}", Uuid::from_u128(1))] {
+        assert_eq!(rate(other, good.clone()).await, 403);
+    }
+    assert_eq!(rate(&ours, good.clone()).await, 200);
+    assert_eq!(rate(&ours, good).await, 409);
+    assert_eq!(bench.view(job).feedback, Some(("good".to_owned(), Some("x".repeat(5000)))));
+    let unknown = format!("{JOBS}/{}/feedback", Uuid::from_u128(1));
+    assert_eq!(bench.call("POST", &unknown, Some(&json!({ "rating": "bad" }))).await.status, 404);
+    bench.sim.next_job(Behaviour::new().cancelled());
+    let cancelled = bench.create("revenue by region").await;
+    bench.until_state(cancelled, JobState::Cancelled).await;
+    let path = format!("{JOBS}/{cancelled}/feedback");
+    assert_eq!(bench.call("POST", &path, Some(&json!({ "rating": "bad" }))).await.status, 409);
+}
+
+#[tokio::test]
 async fn unknown_things_are_not_found() {
     let bench = Bench::start().await;
     let unknown = Uuid::from_u128(1);
-    for path in [format!("{JOBS}/{unknown}"), format!("{JOBS}/{unknown}/result")] {
+    for path in [format!("{JOBS}/{unknown}"), format!("{JOBS}/{unknown}/result"), format!("{JOBS}/{unknown}/vis")] {
         assert_eq!(bench.get(&path).await.status, 404);
     }
     for path in [format!("{JOBS}/7"), format!("{JOBS}/7/result")] {

@@ -145,3 +145,25 @@ async fn a_pushed_prompt_is_accepted_and_its_entry_gone_together() {
     );
     assert!(bed.line("c").await.is_empty());
 }
+
+/// The right to read in order may end between two replicas' reads: what is read then must still not overtake.
+#[tokio::test]
+async fn a_pushed_prompt_is_not_accepted_before_one_that_was_pushed_earlier() {
+    let bed = Bed::new().await;
+    let mut first = bed.consumer(Stream::Intake, "first").await;
+    let mut second = bed.consumer(Stream::Intake, "second").await;
+    let push = ["XADD", &bed.store.keys().intake, "*", "data", "{}"];
+    bed.ask::<String>(&push).await;
+    bed.ask::<String>(&push).await;
+    let (earlier, later) = (next(&mut first).await, next(&mut second).await);
+
+    let (id, behind) = (new_id(), new_id());
+    let asked = body(&json!({}));
+    assert_eq!(accept(&bed.store, behind, "c", &asked, Some(&later)).await, Accepted::Lost, "it overtook another");
+    assert!(bed.store.record(behind).await.unwrap().is_none());
+    assert_eq!(bed.depth(Stream::Intake).await, (2, 2));
+    assert_eq!(accept(&bed.store, id, "c", &asked, Some(&earlier)).await, Accepted::New(Phase::Queued));
+    let later = claim_one(&second).await;
+    assert_eq!(accept(&bed.store, behind, "c", &asked, Some(&later)).await, Accepted::New(Phase::Waiting));
+    assert_eq!(bed.depth(Stream::Intake).await, (0, 0));
+}

@@ -41,7 +41,8 @@ pub(super) async fn core_story(world: &World) {
     let (text, _) = tokio::join!(reader, world.eventually_answered(&copied));
     assert_eq!(text.matches("event: omni.answer").count(), 1, "{text}");
     world.sim.next_job(Behaviour::new().huge_result(300 * 1024));
-    let large = world.ask("revenue by week").await;
+    let file = json!([{"data": "aGk=", "mimeType": "image/png"}]);
+    let large = world.ask_with(json!({"prompt": "revenue by week", "attachments": file})).await;
     let answer = world.eventually_answered(&large).await;
     if let Some(key) = answer["data"]["resultRef"]["key"].as_str() {
         let payload: String = world.redis(redis::cmd("GET").arg(key)).await;

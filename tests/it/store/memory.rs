@@ -70,6 +70,10 @@ async fn of_every_kind(world: &World, n: usize) {
     if n.is_multiple_of(10) {
         body["idempotencyKey"] = json!(format!("k-{n}"));
     }
+    if n % 50 == 41 {
+        body["attachments"] = json!([{"data": "aGk=", "mimeType": "image/png"}]);
+        body["progress"] = json!(true);
+    }
     if n % 50 == 29 {
         body["conversation"] = json!(format!("line-{n}"));
     }
@@ -137,6 +141,7 @@ fn allowed(namespace: &str, key: &str) -> Option<(&'static str, Option<i64>)> {
         return match tail.split(':').nth(1) {
             None => Some(("conversation", Some(RETENTION))),
             Some("done") => Some(("done", Some(RETENTION))),
+            Some("progress") => Some(("progress", Some(RETENTION))),
             Some("payload") => Some(("payload", Some(RETENTION))),
             _ => None,
         };
@@ -197,7 +202,7 @@ async fn hold(world: &World, redis: &mut MultiplexedConnection, prompts: usize, 
     let payloads = kinds.get("payload").map_or(0, |(_, bytes)| *bytes);
     assert!((whole - payloads) / prompts < MOST_PER_PROMPT, "{} bytes a prompt", (whole - payloads) / prompts);
     if late {
-        for kind in ["record", "conversation", "done", "payload", "closed letter"] {
+        for kind in ["record", "conversation", "done", "progress", "payload", "closed letter"] {
             assert_eq!(kinds.get(kind), None, "{kind} is still there");
         }
     } else {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod acl;
+mod attachments;
 mod backlog;
 mod bed;
 mod budget;
@@ -19,6 +20,7 @@ mod lost;
 mod mcp;
 mod memory;
 mod phases;
+mod progress;
 mod publish;
 mod receive;
 mod reconcile;

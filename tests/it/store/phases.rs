@@ -118,7 +118,7 @@ impl Table {
         let record = self.bed.record(id).await;
         let job = Job { job_id: &id.to_string(), conversation_id: conversation, chat_url: None };
         match step {
-            Move::Send => drop(store.send(&delivery, &record, "key", NOW, NOW).await.unwrap()),
+            Move::Send => drop(store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap()),
             Move::Unsend => drop(store.unsend(&delivery, id, NOW).await.unwrap()),
             Move::Sent => drop(store.sent(&record, job, NOW, NOW).await.unwrap()),
             Move::Finish => drop(store.finish(None, id, None, NOW).await.unwrap()),

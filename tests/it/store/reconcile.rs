@@ -29,7 +29,7 @@ async fn sending(bed: &Bed, conversation: &str) -> PromptId {
     let mut submit = bed.consumer(Stream::Prompts, "s").await;
     let id = bed.accept(conversation).await;
     let delivery = next(&mut submit).await;
-    bed.store.send(&delivery, &bed.record(id).await, "key", NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &bed.record(id).await, "key", None, NOW, NOW + 1).await.unwrap();
     let _ = bed.store.done(&delivery).await.unwrap();
     id
 }

@@ -103,16 +103,16 @@ async fn a_mark_to_send_that_too_few_replicas_hold_is_taken_back() {
     let delivery = next(&mut submit).await;
     let record = careless.record(id).await.unwrap().unwrap();
     trio.pause_replicas().await;
-    let sent = careful.send(&delivery, &record, "key", NOW, NOW).await;
+    let sent = careful.send(&delivery, &record, "key", None, NOW, NOW).await;
     assert!(matches!(sent, Err(StoreError::NotReplicated)), "{sent:?}");
     assert_eq!(careless.record(id).await.unwrap().unwrap().phase, Phase::Queued);
     // Who is at it all the same is not disturbed by those who may not be.
-    assert_eq!(careless.send(&delivery, &record, "key", NOW, NOW).await.unwrap(), Send::Go(None));
-    let sent = store(1).send(&delivery, &record, "key", NOW, NOW).await;
+    assert_eq!(careless.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap(), Send::Go(None));
+    let sent = store(1).send(&delivery, &record, "key", None, NOW, NOW).await;
     assert!(matches!(sent, Err(StoreError::NotReplicated)), "{sent:?}");
     assert_eq!(careless.record(id).await.unwrap().unwrap().phase, Phase::Sending);
     trio.resume_replicas();
-    let sent = store(1).send(&delivery, &record, "key", NOW, NOW).await.unwrap();
+    let sent = store(1).send(&delivery, &record, "key", None, NOW, NOW).await.unwrap();
     assert_eq!(sent, Send::Not(Phase::Sending));
 }
 
@@ -140,6 +140,9 @@ async fn a_duplicate_is_acknowledged_only_when_replicas_hold_the_original() {
         Intake { id: new_id(), conversation: &conversation, body: &asked, traceparent: "", now: 1, first_check: 2 };
     let accepted = store(1).accept(&intake, None).await;
     assert!(matches!(accepted, Err(StoreError::NotReplicated)), "{accepted:?}");
+    let with_file = body(&json!({"attachments": [{"data": "aGk=", "mimeType": "image/png"}]}));
+    let attached = store(1).attach(new_id(), &with_file.attachments.unwrap()).await;
+    assert!(matches!(attached, Err(StoreError::NotReplicated)), "{attached:?}");
     trio.resume_replicas();
     let careful = store(1);
     assert_eq!(careful.receive(webhook(job)).await.unwrap(), Received::Duplicate);

@@ -17,10 +17,10 @@ async fn two_consumers_send_one_create() {
     let held = next(&mut first).await;
     let claimed = claim_one(&second).await;
     let record = bed.record(id).await;
-    assert_eq!(bed.store.send(&held, &record, "key", NOW, NOW + 1).await.unwrap(), Send::Lost);
+    assert_eq!(bed.store.send(&held, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Lost);
     assert_eq!(bed.phase(id).await, Phase::Queued, "its former owner changed something");
-    assert_eq!(bed.store.send(&claimed, &record, "key", NOW, NOW + 1).await.unwrap(), Send::Go(None));
-    assert_eq!(bed.store.send(&claimed, &record, "key", NOW, NOW + 9).await.unwrap(), Send::Not(Phase::Sending));
+    assert_eq!(bed.store.send(&claimed, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
+    assert_eq!(bed.store.send(&claimed, &record, "key", None, NOW, NOW + 9).await.unwrap(), Send::Not(Phase::Sending));
     assert_eq!(bed.record(id).await.key_id.as_deref(), Some("key"));
     assert_eq!(bed.deadline(id).await, Some(1_900_000_000_124.0));
 }
@@ -32,11 +32,11 @@ async fn what_omni_did_not_take_may_be_sent_again() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
     bed.store.unsend(&delivery, id, NOW).await.unwrap();
     assert_eq!(bed.phase(id).await, Phase::Queued);
     assert_eq!(bed.depth(Stream::Prompts).await, (1, 1), "its delivery is still held: nothing else is queued");
-    assert_eq!(bed.store.send(&delivery, &record, "key", NOW, NOW + 1).await.unwrap(), Send::Go(None));
+    assert_eq!(bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
     // Once Omni has the job there is no way back.
     bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap();
     bed.store.unsend(&delivery, id, NOW).await.unwrap();
@@ -53,14 +53,14 @@ async fn what_omni_did_not_take_is_queued_even_when_its_entry_is_gone() {
     let id = bed.accept("c").await;
     let held = next(&mut first).await;
     let record = bed.record(id).await;
-    bed.store.send(&held, &record, "key", NOW, NOW + 1).await.unwrap();
+    bed.store.send(&held, &record, "key", None, NOW, NOW + 1).await.unwrap();
     let claimed = claim_one(&second).await;
     let _ = bed.store.done(&claimed).await.unwrap();
 
     bed.store.unsend(&held, id, NOW).await.unwrap();
     let again = next(&mut first).await;
     assert_eq!((prompt_of(&again), bed.phase(id).await), (id, Phase::Queued));
-    assert_eq!(bed.store.send(&again, &record, "key", NOW, NOW + 1).await.unwrap(), Send::Go(None));
+    assert_eq!(bed.store.send(&again, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn the_second_prompt_continues_the_conversation_of_the_first() {
     let (one, two) = (bed.accept("c").await, bed.accept("c").await);
     let delivery = next(&mut submit).await;
     let record = bed.record(one).await;
-    bed.store.send(&delivery, &record, "key", NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Submitted));
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Submitted), "a repeat");
     assert_eq!(bed.deadline(one).await, Some(1_900_000_000_125.0));
@@ -82,7 +82,7 @@ async fn the_second_prompt_continues_the_conversation_of_the_first() {
     bed.end(&mut inbox, one, "c", EntryType::Answer).await;
 
     let delivery = next(&mut submit).await;
-    let sent = bed.store.send(&delivery, &bed.record(two).await, "key", NOW, NOW + 1).await.unwrap();
+    let sent = bed.store.send(&delivery, &bed.record(two).await, "key", None, NOW, NOW + 1).await.unwrap();
     assert_eq!(sent, Send::Go(Some("omnis-1".to_owned())));
 }
 
@@ -94,7 +94,7 @@ async fn a_201_for_a_settled_prompt_changes_nothing_else() {
     let (id, follower) = (bed.accept("c").await, bed.accept("c").await);
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
     bed.end(&mut inbox, id, "c", EntryType::Answer).await;
 
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Answered));

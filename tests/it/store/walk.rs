@@ -160,7 +160,7 @@ impl Walk {
             }
             _ => {}
         }
-        if let Send::Go(_) = store.send(&delivery, &record, "key", NOW, NOW).await.unwrap() {
+        if let Send::Go(_) = store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap() {
             match self.luck.u8(..4) {
                 0 => {
                     store.unsend(&delivery, id, NOW).await.unwrap();

@@ -1,6 +1,7 @@
 //! Stories: what people do, what goes wrong, what they see.
 
 mod answers;
+mod attachments;
 mod backlog;
 mod budget;
 mod cancel;
@@ -9,5 +10,6 @@ mod dead;
 mod fairness;
 mod faults;
 mod intake;
+mod progress;
 mod reconcile;
 mod users;

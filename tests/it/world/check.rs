@@ -1,4 +1,5 @@
-//! What holds at the end of every story: nothing in work, no slot held, every prompt ended once and in order.
+//! What holds at the end of every story: nothing in work, no slot held, no files of whoever has ended, every prompt ended
+//! once and in order.
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,11 @@ async fn loose_end(world: &World) -> Option<String> {
         if key.contains("}:waiting:") || key.contains("}:ready:") {
             return Some(format!("{key} is not empty"));
         }
+        if let Some(id) = attached_to(&key)
+            && world.phase(id).await.as_deref() != Some("dead")
+        {
+            return Some(format!("{key} is left behind"));
+        }
         if let Some(id) = key.split("}:prompt:").nth(1) {
             let phase = world.phase(id).await.unwrap_or_default();
             if !matches!(phase.as_str(), "answered" | "failed" | "cancelled" | "expired" | "dead") {
@@ -63,6 +69,11 @@ async fn loose_end(world: &World) -> Option<String> {
     None
 }
 
+/// The prompt whose files a key holds.
+fn attached_to(key: &str) -> Option<&str> {
+    key.split_once(":attachment:{")?.1.strip_suffix('}')
+}
+
 /// P1 and P3: one terminal entry per prompt, after everything else of it.
 async fn entries_are_in_order(world: &World) {
     let mut ends = BTreeMap::<String, usize>::new();
@@ -70,11 +81,11 @@ async fn entries_are_in_order(world: &World) {
         let Some(conversation) = key.split(":conversation:{").nth(1).and_then(|rest| rest.strip_suffix('}')) else {
             continue;
         };
-        let mut ranks = BTreeMap::<String, usize>::new();
+        let mut ranks = BTreeMap::<String, (usize, u64)>::new();
         for entry in world.entries(conversation).await {
             let id = super::text(&entry["data"], "promptId");
             let rank = rank(&entry);
-            let before = ranks.insert(id.clone(), rank).unwrap_or(0);
+            let before = ranks.insert(id.clone(), rank).unwrap_or((0, 0));
             assert!(rank > before, "{} stands after a later or equal entry of its prompt", entry["id"]);
             *ends.entry(id).or_default() += usize::from(is_terminal(&entry));
         }
@@ -105,12 +116,20 @@ async fn answers_are_complete(world: &World) -> bool {
     complete
 }
 
-fn rank(entry: &Value) -> usize {
-    match entry["type"].as_str() {
+/// Where an entry stands among those of its prompt; progress by its iteration, which its id names.
+pub(crate) fn rank(entry: &Value) -> (usize, u64) {
+    let rank = match entry["type"].as_str() {
         Some("omni.prompt.accepted") => 1,
         Some("omni.job.submitted") => 2,
+        Some("omni.job.progress") => {
+            let iteration = entry["data"]["progress"]["iteration"].as_u64().expect("an iteration");
+            let id = format!("{}:omni.job.progress:{iteration}", super::text(&entry["data"], "promptId"));
+            assert_eq!(entry["id"], id.as_str());
+            return (2, 1 + iteration);
+        }
         Some("omni.delayed") => 3,
         Some("omni.answer" | "omni.failed" | "omni.cancelled" | "omni.expired") => 9,
         other => panic!("an entry of type {other:?}"),
-    }
+    };
+    (rank, 0)
 }

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 
 use crate::redis::TestRedis;
 #[cfg(feature = "failpoints")]
+pub(crate) use check::rank;
+#[cfg(feature = "failpoints")]
 pub(crate) use look::event;
 pub(crate) use look::{eventually, is_terminal, within};
 pub(crate) use parts::{MODEL, SECRET, Setting, free_port, sources};

@@ -1,0 +1,82 @@
+//! What a user thinks of an answer.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::fields::{FieldError, Fields};
+use super::prompt::Invalid;
+
+/// Longest comment in characters.
+const LONGEST: usize = 5000;
+
+/// A checked body, in Omni's own words.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Feedback {
+    rating: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+}
+
+/// What users think stays out of logs.
+impl fmt::Debug for Feedback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feedback").finish_non_exhaustive()
+    }
+}
+
+impl Feedback {
+    /// Reads and checks a body.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
+        let Value::Object(object) = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)? else {
+            let detail = "must be an object".to_owned();
+            return Err(Invalid::Fields(vec![FieldError { pointer: String::new(), detail }]));
+        };
+        let mut fields = Fields::new("", object);
+        let given = fields.take("rating");
+        let rating = ["good", "bad"].into_iter().find(|rating| given.as_ref().is_some_and(|given| given == rating));
+        if rating.is_none() {
+            fields.wrong("rating", "must be good or bad");
+        }
+        let comment = match fields.take("comment") {
+            None => None,
+            Some(Value::String(text)) if (1..=LONGEST).contains(&text.chars().count()) => Some(text),
+            Some(_) => {
+                fields.wrong("comment", format!("must be a string of 1 to {LONGEST} characters"));
+                None
+            }
+        };
+        match (rating, fields.finish(&["rating", "comment"])) {
+            (Some(rating), errors) if errors.is_empty() => Ok(Self { rating, comment }),
+            (_, errors) => Err(Invalid::Fields(errors)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rating_and_perhaps_a_comment() {
+        let parse = |body: Value| Feedback::parse(body.to_string().as_bytes());
+        for body in [json!({"rating": "good"}), json!({"rating": "bad", "comment": "é".repeat(LONGEST)})] {
+            assert_eq!(serde_json::to_value(parse(body.clone()).unwrap()).unwrap(), body);
+        }
+        assert_eq!(parse(json!({"rating": "good", "comment": null})), parse(json!({"rating": "good"})));
+        for (body, pointers) in [
+            (json!([]), vec![""]),
+            (json!({}), vec!["/rating"]),
+            (json!({"rating": "GOOD", "comment": ""}), vec!["/rating", "/comment"]),
+            (json!({"rating": "bad", "comment": "x".repeat(LONGEST + 1), "userId": "u"}), vec!["/comment", "/userId"]),
+        ] {
+            let Err(Invalid::Fields(errors)) = parse(body) else { panic!("this is wrong") };
+            assert_eq!(errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(), pointers);
+        }
+        assert_eq!(Feedback::parse(b"{").unwrap_err(), Invalid::Syntax);
+        assert!(!format!("{:?}", parse(json!({"rating": "good", "comment": "ACME"}))).contains("ACME"));
+    }
+}
