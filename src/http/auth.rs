@@ -6,16 +6,20 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
 
 use super::Services;
+use super::code::Code;
 use super::problem::Problem;
 use crate::config::{Caller, Callers, Scope};
 use crate::model::{Conversation, Tenant};
 
 /// What a request without good credentials is told to bring.
 pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+
+/// What whoever calls with a key may be told.
+pub(super) const PROBLEMS: [Code; 4] = [Code::Unauthorized, Code::MissingScope, Code::CrossSite, Code::TooManyAttempts];
 
 /// A scope as a type.
 pub(super) trait Need {
@@ -152,7 +156,7 @@ impl<N: Need> FromRequestParts<Services> for Authorized<N> {
         };
         if services.callers.is_empty() && from_elsewhere(&parts.headers, &services.cors_origins) {
             let detail = "pages of other sites may not call without a key";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
+            return Err(Problem::new(Code::CrossSite, detail));
         }
         let access = check(&services.callers, &parts.headers, N::SCOPE, hear)?;
         Ok(Self { access, need: PhantomData })
@@ -175,19 +179,18 @@ fn check(
         hear(caller.map(|caller| caller.name.as_str())).map_err(too_many)?;
     }
     let Some(caller) = caller else {
-        let problem =
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a caller's key is needed as a bearer token");
+        let problem = Problem::new(Code::Unauthorized, "a caller's key is needed as a bearer token");
         return Err(problem.with_header(header::WWW_AUTHENTICATE, BEARER));
     };
     if !caller.may(scope) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", "the caller's key lacks the scope for this"));
+        return Err(Problem::new(Code::MissingScope, "the caller's key lacks the scope for this"));
     }
     Ok(Access::of_caller(caller))
 }
 
 fn too_many(left: Duration) -> Problem {
     let detail = "too many wrong keys came from this address; try again later";
-    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
+    let problem = Problem::new(Code::TooManyAttempts, detail);
     problem.with_header(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))
 }
 

@@ -13,40 +13,75 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
-use super::auth::{Access, Authorized, Prompts};
+use super::auth::{self, Access, Authorized, Prompts};
+use super::code::Code;
+use super::contract::openapi::CHAT;
+use super::contract::problems;
 use super::middleware::{self, RequestId};
-use super::problem::{Document, Problem};
-use super::prompt::Object;
+use super::problem::{self, Document, Problem};
+use super::prompt::PromptObject;
 use super::{Services, body, prompts};
 use crate::model::prompt::{Body, FieldError};
+use crate::model::prompt_schema::PromptSchema;
 use crate::pipeline::IntakeError;
 
 /// Most prompts of a batch.
 const MOST: usize = 100;
 const ROUTE: &str = "/v1/prompts:batch";
 
+problems!(
+    Problems: auth::PROBLEMS, body::PROBLEMS, problem::ANY,
+    [Code::MalformedJson, Code::InvalidBatch, Code::InvalidParameter]
+);
+
+/// Prompts, each of which is read by itself.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read as a schema")]
+struct Batch {
+    #[schema(min_items = 1, max_items = 100)]
+    prompts: Vec<PromptSchema>,
+}
+
 /// One answer for each prompt, in their order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchAnswers)]
 pub(super) struct Answers {
     items: Vec<Item>,
 }
 
 /// What the prompt alone would have been answered.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchAnswer)]
 #[serde(rename_all = "camelCase")]
 struct Item {
+    #[schema(minimum = 200, maximum = 599)]
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<Object>,
+    #[schema(nullable = false)]
+    prompt: Option<PromptObject>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     problem: Option<Document>,
     /// Seconds; the `Retry-After` of a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     retry_after: Option<u64>,
 }
 
-/// Accepts prompts one after the other. Where Redis is away before one was accepted, the whole is answered 503.
+/// Accepts prompts one after the other.
+///
+/// Each is answered for itself, and one that is wrong keeps no other from being taken. Where Redis is away before one
+/// was accepted, the whole is answered 503.
+#[utoipa::path(
+    post, path = ROUTE, tag = CHAT, operation_id = "createPrompts", security(("key" = ["prompts"])),
+    params(("traceparent" = Option<String>, Header, nullable = false, description = "W3C trace context")),
+    request_body(content = Batch, description = "At most 4 MiB. Idempotency keys stand in the items: with the header \
+        `Idempotency-Key` the whole is refused"),
+    responses((status = 200, description = "An answer for each", body = Answers), Problems),
+)]
 pub(super) async fn create(
     caller: Authorized<Prompts>,
     State(services): State<Services>,
@@ -57,7 +92,7 @@ pub(super) async fn create(
 ) -> Result<Json<Answers>, Problem> {
     alone(query.as_deref(), &headers)?;
     let bytes = body::read(&headers, payload, body::LARGEST_BATCH).await?;
-    let mut answers: Vec<Result<(StatusCode, Object), Problem>> = Vec::new();
+    let mut answers: Vec<Result<(StatusCode, PromptObject), Problem>> = Vec::new();
     for item in items(&bytes)? {
         // Each try would take as long as the first, and end no better.
         let away = answers.last().and_then(|last| last.as_ref().err()).filter(|last| is_away(last));
@@ -81,7 +116,7 @@ async fn accept(
     access: &Access,
     item: &RawValue,
     headers: &HeaderMap,
-) -> Result<(StatusCode, Object), Problem> {
+) -> Result<(StatusCode, PromptObject), Problem> {
     let body = Body::parse(item.get().as_bytes(), prompts::defaults(services, access)).map_err(IntakeError::from)?;
     prompts::accept(services, access, body, &prompts::trace(headers), Duration::ZERO).await
 }
@@ -94,7 +129,7 @@ fn is_away(problem: &Problem) -> bool {
 fn alone(query: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
     if let Some((name, _)) = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
         let error = FieldError::at("", &name, "is not a known parameter; there are none");
-        return Err(Problem::fields("invalid_parameter", vec![error]));
+        return Err(Problem::fields(Code::InvalidParameter, vec![error]));
     }
     if headers.contains_key(prompts::IDEMPOTENCY_KEY) {
         return Err(wrong(FieldError::at("", "prompts", "must have an idempotencyKey each, instead of the header")));
@@ -117,11 +152,11 @@ fn items(bytes: &[u8]) -> Result<Vec<&RawValue>, Problem> {
 }
 
 fn wrong(error: FieldError) -> Problem {
-    Problem::fields("invalid_batch", vec![error])
+    Problem::fields(Code::InvalidBatch, vec![error])
 }
 
 impl Item {
-    fn of(answer: Result<(StatusCode, Object), Problem>, id: uuid::Uuid) -> Self {
+    fn of(answer: Result<(StatusCode, PromptObject), Problem>, id: uuid::Uuid) -> Self {
         match answer {
             Ok((status, object)) => {
                 Self { status: status.as_u16(), prompt: Some(object), problem: None, retry_after: None }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+use super::code::Code;
 use super::problem::Problem;
 use crate::model::attachments::MAX_ATTACHED;
 use crate::model::members::MAX_REST;
@@ -15,6 +16,8 @@ use crate::model::members::MAX_REST;
 pub(super) const LARGEST: usize = MAX_ATTACHED + MAX_REST;
 /// Largest body of a batch.
 pub(super) const LARGEST_BATCH: usize = 4 * 1024 * 1024;
+/// What is said of a body that cannot be read.
+pub(super) const PROBLEMS: [Code; 3] = [Code::BadRequest, Code::RequestTimeout, Code::PayloadTooLarge];
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// Reads a body of at most `largest` bytes. One that announces more is not read at all.

@@ -1,15 +1,29 @@
 //! `GET /v1/prompts/{id}/chart.png`: an answer as Omni draws it, fetched when somebody asks for it first.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 
-use super::auth::{Authorized, Read};
-use super::problem::Problem;
+use super::auth::{self, Authorized, Read};
+use super::code::Code;
+use super::contract::openapi::CHAT;
+use super::contract::params::PromptName;
+use super::contract::problems;
+use super::problem::{self, Problem};
 use super::{Services, prompt};
 use crate::model::EntryType;
 
+problems!(Problems: auth::PROBLEMS, problem::ANY, problem::OF_OMNI, prompt::NAMED, [Code::ChartNotFound]);
+
 /// Shows the chart of an answered prompt of the caller's tenant.
+#[utoipa::path(
+    get, path = "/v1/prompts/{id}/chart.png", tag = CHAT, operation_id = "getChart", security(("key" = ["read"])),
+    params(PromptName),
+    responses(
+        (status = 200, description = "As Omni draws it", body = Vec<u8>, content_type = "image/png"),
+        Problems,
+    ),
+)]
 pub(super) async fn show(
     caller: Authorized<Read>,
     State(services): State<Services>,
@@ -32,5 +46,5 @@ pub(super) async fn show(
 }
 
 fn missing(detail: &'static str) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "chart_not_found", detail)
+    Problem::new(Code::ChartNotFound, detail)
 }

@@ -5,19 +5,34 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Services;
-use super::auth::{Access, Authorized, Ops};
-use super::problem::Problem;
+use super::auth::{self, Access, Authorized, Ops};
+use super::code::Code;
+use super::contract::openapi::OPERATOR;
+use super::contract::params::LetterName;
+use super::contract::problems;
+use super::problem::{self, Problem};
 use crate::store::dead::Decided;
-use crate::store::letters::WholeLetter;
+use crate::store::letters::{LetterDocument, WholeLetter};
 
-#[derive(Serialize)]
+problems!(Problems: auth::PROBLEMS, problem::ANY, [Code::BadRequest, Code::DeadLetterNotFound]);
+
+/// What became of a decision.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Decision)]
 struct Outcome {
+    #[schema(value_type = Decided)]
     outcome: &'static str,
 }
 
 /// Shows an open letter: its original bytes, every attempt.
+#[utoipa::path(
+    get, path = "/v1/dead-letters/{id}", tag = OPERATOR, operation_id = "getDeadLetter", security(("key" = ["ops"])),
+    params(LetterName),
+    responses((status = 200, description = "The letter", body = LetterDocument), Problems),
+)]
 pub(super) async fn show(
     caller: Authorized<Ops>,
     State(services): State<Services>,
@@ -28,6 +43,15 @@ pub(super) async fn show(
 }
 
 /// Puts a letter back to the stage it died in: 202, or 200 when that, or more, happened before.
+#[utoipa::path(
+    post, path = "/v1/dead-letters/{id}/replay", tag = OPERATOR, operation_id = "replayDeadLetter",
+    security(("key" = ["ops"])), params(LetterName),
+    responses(
+        (status = 202, description = "Replayed", body = Outcome),
+        (status = 200, description = "Nothing changed", body = Outcome),
+        Problems,
+    ),
+)]
 pub(super) async fn replay(
     caller: Authorized<Ops>,
     State(services): State<Services>,
@@ -38,6 +62,15 @@ pub(super) async fn replay(
 }
 
 /// Removes a letter; its prompt's readers are told `omni.failed`. 202, or 200 when that, or more, happened before.
+#[utoipa::path(
+    delete, path = "/v1/dead-letters/{id}", tag = OPERATOR, operation_id = "discardDeadLetter",
+    security(("key" = ["ops"])), params(LetterName),
+    responses(
+        (status = 202, description = "Discarded", body = Outcome),
+        (status = 200, description = "Nothing changed", body = Outcome),
+        Problems,
+    ),
+)]
 pub(super) async fn discard(
     caller: Authorized<Ops>,
     State(services): State<Services>,
@@ -62,5 +95,5 @@ fn answer(decided: Option<Decided>) -> Result<Response, Problem> {
 }
 
 fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "dead_letter_not_found", "there is no such dead letter")
+    Problem::new(Code::DeadLetterNotFound, "there is no such dead letter")
 }

@@ -7,12 +7,16 @@ use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Services;
-use super::auth::{Access, Authorized, Ops};
-use super::problem::Problem;
-use crate::model::letter::{Letter, LetterFilter};
+use super::auth::{self, Access, Authorized, Ops};
+use super::code::Code;
+use super::contract::openapi::OPERATOR;
+use super::contract::problems;
+use super::problem::{self, Problem};
+use crate::model::letter::{Letter, LetterFilter, StageName};
 use crate::model::prompt::FieldError;
 use crate::model::{Conversation, Reason, Tenant};
 use crate::store::StoreError;
@@ -25,11 +29,16 @@ const MOST: usize = 200;
 const KNOWN: &str =
     "stage, reason, tenant, since, until, text, promptId, jobId, conversation, fingerprint, cursor, limit";
 
+problems!(Problems: auth::PROBLEMS, problem::ANY, [Code::InvalidParameter]);
+
 /// A page. `nextCursor` is `null` on the last.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetters)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Listed {
     items: Vec<Letter>,
+    /// A page may be short, even empty, before the last.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -41,7 +50,43 @@ struct Query {
     limit: Option<usize>,
 }
 
-/// Lists the letters of the caller's tenant, or of all.
+/// The parameters that [`parse`] takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is read as documentation")]
+struct Known {
+    /// The stage it died in
+    #[param(inline)]
+    stage: Option<StageName>,
+    #[param(inline)]
+    reason: Option<Reason>,
+    /// Whose it is; empty: nobody's
+    tenant: Option<String>,
+    /// Died last at this time or later
+    since: Option<Timestamp>,
+    /// Died last before this time
+    until: Option<Timestamp>,
+    /// Part of the error
+    text: Option<String>,
+    prompt_id: Option<Uuid>,
+    job_id: Option<Uuid>,
+    conversation: Option<String>,
+    /// The same for letters of one cause
+    fingerprint: Option<String>,
+    /// `nextCursor` of the page before
+    #[param(pattern = "^[0-9]{1,19}\\..+$")]
+    cursor: Option<String>,
+    /// 50 unless told otherwise
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// Lists the letters of the caller's tenant, or of all, the newest first.
+#[utoipa::path(
+    get, path = "/v1/dead-letters", tag = OPERATOR, operation_id = "listDeadLetters", security(("key" = ["ops"])),
+    params(Known),
+    responses((status = 200, description = "A page", body = Listed), Problems),
+)]
 pub(super) async fn list(
     caller: Authorized<Ops>,
     State(services): State<Services>,
@@ -87,7 +132,7 @@ fn parse(query: &str) -> Result<Query, Problem> {
         }
         seen.push(name);
     }
-    if errors.is_empty() { Ok(parsed) } else { Err(Problem::fields("invalid_parameter", errors)) }
+    if errors.is_empty() { Ok(parsed) } else { Err(Problem::fields(Code::InvalidParameter, errors)) }
 }
 
 impl Query {
@@ -146,6 +191,12 @@ mod tests {
             assert_eq!(parse(&format!("{name}={value}&{name}={value}")).unwrap_err().status.as_u16(), 422, "{name}");
         }
         assert_eq!(parse("").unwrap(), Query::default());
+    }
+
+    #[test]
+    fn what_is_described_is_what_is_known() {
+        let described = Known::into_params(|| None).into_iter().map(|parameter| parameter.name);
+        assert_eq!(described.collect::<Vec<_>>(), KNOWN.split(", ").collect::<Vec<_>>());
     }
 
     #[test]

@@ -7,38 +7,66 @@ use axum::extract::{Path, RawQuery, State};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
+use super::code::Code;
+use super::contract::openapi::READER;
+use super::contract::params::ConversationName;
+use super::contract::problems;
 use super::position::EntryId;
-use super::problem::Problem;
-use super::reader::{PARAMETER, Reader};
-use super::{Services, events, history};
+use super::problem::{self, Problem};
+use super::reader::{self, PARAMETER, Reader};
+use super::{Services, auth, events, history};
+use crate::model::entry_schema::AnyEvent;
 use crate::model::prompt::FieldError;
 
 /// Entries on a page, unless told otherwise, and at most.
 const USUAL: usize = 50;
 const MOST: usize = 100;
 
-/// A page.
-#[derive(Serialize)]
+problems!(
+    Problems: auth::PROBLEMS, problem::ANY, reader::PROBLEMS,
+    [Code::InvalidPosition, Code::InvalidParameter]
+);
+
+/// A page, oldest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entries)]
 pub(super) struct Page {
     /// As CloudEvents.
+    #[schema(value_type = Vec<AnyEvent>)]
     items: Vec<Box<RawValue>>,
     /// The id of the last one in the stream; without any, where the page starts.
     position: String,
     /// What to ask for with `after`; `null` on the last page.
+    #[schema(required)]
     next: Option<String>,
     /// Something between these two may be lost.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     gap: Option<Gap>,
 }
 
-#[derive(Serialize)]
-struct Gap {
+/// Something between these two may be lost.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Gap {
     from: String,
     to: String,
 }
 
 /// Shows a page of a conversation of the caller's tenant, or of that of a token.
+#[utoipa::path(
+    get, path = "/v1/conversations/{key}/entries", tag = READER, operation_id = "listEntries",
+    security(("key" = ["read"]), ("token" = []), ("tokenParameter" = [])),
+    params(
+        ConversationName,
+        ("after" = Option<String>, Query, nullable = false, pattern = "^[0-9]{1,19}(-[0-9]{1,19})?$",
+            description = "An entry's id in the stream; left out or `0`: the beginning of what is kept"),
+        ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
+            description = "50 unless told otherwise"),
+    ),
+    responses((status = 200, description = "A page", body = Page), Problems),
+)]
 pub(super) async fn list(
     reader: Reader,
     State(services): State<Services>,
@@ -62,7 +90,7 @@ pub(super) async fn list(
 fn parse(query: &str) -> Result<(EntryId, usize), Problem> {
     let (mut after, mut limit) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let wrong = |detail: String| Problem::fields("invalid_parameter", vec![FieldError::at("", &name, detail)]);
+        let wrong = |detail: String| Problem::fields(Code::InvalidParameter, vec![FieldError::at("", &name, detail)]);
         match &*name {
             "after" if after.is_some() => return Err(wrong("must be given once".to_owned())),
             "after" => after = Some(value.parse().map_err(|_| events::invalid_position())?),
@@ -87,10 +115,10 @@ mod tests {
         assert_eq!(parse("").unwrap(), (EntryId::ZERO, USUAL));
         assert_eq!(parse("after=7-1&limit=100").unwrap(), ("7-1".parse().unwrap(), MOST));
         for wrong in ["limit=0", "limit=101", "limit=", "limit=1&limit=1", "after=1&after=1", "from=1"] {
-            assert_eq!(parse(wrong).unwrap_err().code, "invalid_parameter", "{wrong}");
+            assert_eq!(parse(wrong).unwrap_err().code, Code::InvalidParameter, "{wrong}");
         }
         for wrong in ["after=", "after=$", "after=x", "after=-1"] {
-            assert_eq!(parse(wrong).unwrap_err().code, "invalid_position", "{wrong}");
+            assert_eq!(parse(wrong).unwrap_err().code, Code::InvalidPosition, "{wrong}");
         }
     }
 }

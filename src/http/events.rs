@@ -11,11 +11,15 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
+use super::code::Code;
+use super::contract::openapi::READER;
+use super::contract::params::ConversationName;
+use super::contract::problems;
 use super::position::{EntryId, Start};
-use super::problem::Problem;
-use super::reader::{PARAMETER, Reader};
+use super::problem::{self, Problem};
+use super::reader::{self, PARAMETER, Reader};
 use super::tail::{Tail, Until};
-use super::{Services, history, prompt, token};
+use super::{Services, auth, history, prompt, token};
 use crate::model::prompt::FieldError;
 use crate::model::{Conversation, PromptId};
 
@@ -29,7 +33,32 @@ struct Wanted {
     until: Option<PromptId>,
 }
 
+problems!(
+    Problems: auth::PROBLEMS, problem::ANY, reader::PROBLEMS,
+    [Code::InvalidPosition, Code::InvalidParameter, Code::PromptNotFound]
+);
+
 /// Streams a conversation of the caller's tenant, or that of a token.
+///
+/// `event` is an entry's type, `id` its id in the stream, `data` the entry as JSON; see `/asyncapi.json`. A comment comes
+/// every 15 seconds. The stream starts at the beginning of what is kept, unless it is told where.
+#[utoipa::path(
+    get, path = "/v1/conversations/{key}/events", tag = READER, operation_id = "streamEvents",
+    security(("key" = ["read"]), ("token" = []), ("tokenParameter" = [])),
+    params(
+        ConversationName,
+        ("from" = Option<String>, Query, nullable = false, pattern = "^([0-9]{1,19}(-[0-9]{1,19})?|\\$)$",
+            description = "The id after which to start, or `$` for what is new"),
+        ("until" = Option<Uuid>, Query, nullable = false, description = "The prompt with whose end the stream ends"),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^([0-9]{1,19}(-[0-9]{1,19})?)?$",
+            description = "The id after which to start; goes before `from`"),
+    ),
+    responses(
+        (status = 200, description = "Server-sent events", content(("text/event-stream"))),
+        (status = 204, description = "The end of `until` has been seen"),
+        Problems,
+    ),
+)]
 pub(super) async fn events(
     reader: Reader,
     State(services): State<Services>,
@@ -43,8 +72,8 @@ pub(super) async fn events(
         Some(prompt) => Some(until_of(&services, &conversation, prompt).await?),
         None => None,
     };
-    if let (Start::After(seen), Some(Until { entry: Some(last), .. })) = (start, &until)
-        && seen >= *last
+    if let Some(Until { entry: Some(last), .. }) = &until
+        && start.is_behind(*last)
     {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -65,7 +94,7 @@ async fn until_of(services: &Services, conversation: &Conversation, prompt: Prom
 fn wanted(headers: &HeaderMap, query: &str) -> Result<Wanted, Problem> {
     let (mut from, mut until) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let wrong = |detail: &str| Problem::fields("invalid_parameter", vec![FieldError::at("", &name, detail)]);
+        let wrong = |detail: &str| Problem::fields(Code::InvalidParameter, vec![FieldError::at("", &name, detail)]);
         match &*name {
             "from" if from.is_some() => return Err(invalid_position()),
             "from" => from = Some(value.parse().map_err(|_| invalid_position())?),
@@ -84,5 +113,5 @@ fn wanted(headers: &HeaderMap, query: &str) -> Result<Wanted, Problem> {
 
 pub(super) fn invalid_position() -> Problem {
     let detail = "the position must be an entry's id or 0; for a stream of events also $, for new entries only";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_position", detail)
+    Problem::new(Code::InvalidPosition, detail)
 }

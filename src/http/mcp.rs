@@ -2,18 +2,23 @@
 //! or whom its caller names. Nothing of what let the agent in goes further.
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout_at;
+use utoipa::openapi::{Content, RefOr, ResponseBuilder};
+use utoipa::{IntoParams, IntoResponses};
 use uuid::Uuid;
 
 use super::auth::{self, Access, Authorized, Mcp};
+use super::code::Code;
+use super::contract::openapi::AGENT;
+use super::contract::{Responses, responses};
 use super::middleware::AsItCame;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::token::{Granted, Purpose};
 use super::{Services, body, reader, token};
 use crate::config::Scope;
@@ -71,14 +76,88 @@ impl ActingFor {
     }
 }
 
-/// Passes a request on, and its answer back as it comes.
-pub(super) async fn pass(
+/// What an agent may be told here; everything else is Omni's own word.
+const PROBLEMS: [Code; 7] = [
+    Code::InvalidToken,
+    Code::InvalidParameter,
+    Code::NotAllowed,
+    Code::UserNotFound,
+    Code::UserAmbiguous,
+    Code::UserInactive,
+    Code::SessionNotFound,
+];
+
+/// Any answer of Omni's, with a body of its own, or a problem.
+enum Answers {}
+
+impl IntoResponses for Answers {
+    fn responses() -> Responses {
+        let mut answers = responses(&[&auth::PROBLEMS, &body::PROBLEMS, &problem::ANY, &problem::OF_OMNI, &PROBLEMS]);
+        let omnis = ResponseBuilder::new().description("Omni's answer, as it comes").build();
+        answers.extend(["200", "default"].map(|status| (status.to_owned(), omnis.clone().into())));
+        for answer in answers.values_mut() {
+            if let RefOr::T(answer) = answer {
+                answer.content.insert("*/*".to_owned(), Content::default().into());
+            }
+        }
+        answers
+    }
+}
+
+/// How an agent says whom it acts for, and what to keep to.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is read as documentation")]
+struct Given {
+    /// Whom the agent acts for, by your id: required with a key
+    #[param(nullable = false, rename = "X-Relay-User", min_length = 1, max_length = 512)]
+    user: Option<String>,
+    /// The model to keep to
+    #[param(nullable = false, rename = "X-MCP-Model-ID")]
+    model: Option<Uuid>,
+    /// The topic to keep to
+    #[param(nullable = false, rename = "X-MCP-Topic-Name", min_length = 1, max_length = 256)]
+    topic: Option<String>,
+    /// The session, where Omni has opened one
+    #[param(nullable = false, rename = "Mcp-Session-Id")]
+    session: Option<String>,
+}
+
+/// Sends a message to Omni's MCP server, on behalf of one user, and passes its answer back as it comes.
+#[utoipa::path(
+    post, path = "/mcp", tag = AGENT, operation_id = "sendToMcp", security(("key" = ["mcp"]), ("token" = [])), params(Given),
+    request_body(content = Object, content_type = "application/json", description = "A message of MCP, at most 4 MiB"),
+    responses(Answers),
+)]
+pub(super) async fn send(caller: ActingFor, services: State<Services>, request: Request) -> Result<Response, Problem> {
+    pass(caller, services, request).await
+}
+
+/// Listens to what Omni's MCP server has to say by itself.
+#[utoipa::path(
+    get, path = "/mcp", tag = AGENT, operation_id = "listenToMcp", security(("key" = ["mcp"]), ("token" = [])), params(Given),
+    responses(Answers),
+)]
+pub(super) async fn listen(
     caller: ActingFor,
-    State(services): State<Services>,
-    method: Method,
-    headers: HeaderMap,
-    payload: Body,
+    services: State<Services>,
+    request: Request,
 ) -> Result<Response, Problem> {
+    pass(caller, services, request).await
+}
+
+/// Ends a session.
+#[utoipa::path(
+    delete, path = "/mcp", tag = AGENT, operation_id = "endMcpSession", security(("key" = ["mcp"]), ("token" = [])),
+    params(Given), responses(Answers),
+)]
+pub(super) async fn end(caller: ActingFor, services: State<Services>, request: Request) -> Result<Response, Problem> {
+    pass(caller, services, request).await
+}
+
+/// Passes a request on, and its answer back as it comes.
+async fn pass(caller: ActingFor, State(services): State<Services>, request: Request) -> Result<Response, Problem> {
+    let (Parts { method, headers, .. }, payload) = request.into_parts();
     let (model_id, topic) = bounds(&services, &caller.access, &headers)?;
     let session = one(&headers, MCP_SESSION)?.map(str::to_owned);
     let body = match method {
@@ -144,7 +223,7 @@ fn allowed<T: Clone + PartialEq>(named: Option<T>, list: &[T], refusal: &'static
     match named {
         None => Ok(list.first().cloned()),
         Some(named) if list.is_empty() || list.contains(&named) => Ok(Some(named)),
-        Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", refusal)),
+        Some(_) => Err(Problem::new(Code::NotAllowed, refusal)),
     }
 }
 
@@ -159,23 +238,21 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
 }
 
 fn wrong(header: &str, detail: impl Into<String>) -> Problem {
-    Problem::fields("invalid_parameter", vec![FieldError::at("", header, detail)])
+    Problem::fields(Code::InvalidParameter, vec![FieldError::at("", header, detail)])
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let forbidden = |code, detail| Self::new(StatusCode::FORBIDDEN, code, detail);
+        let forbidden = |code, detail| Self::new(code, detail);
         match refusal {
             // Not 404: to MCP clients that means another server, or another session.
-            Refusal::UnknownUser => forbidden("user_not_found", "Omni knows nobody under this externalId"),
-            Refusal::UnknownSession => {
-                Self::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; initialize anew")
-            }
+            Refusal::UnknownUser => forbidden(Code::UserNotFound, "Omni knows nobody under this externalId"),
+            Refusal::UnknownSession => Self::new(Code::SessionNotFound, "there is no such session; initialize anew"),
             Refusal::Halt(Halt::Omni(OmniError::AmbiguousUser)) => {
-                forbidden("user_ambiguous", "Omni knows several users under this externalId")
+                forbidden(Code::UserAmbiguous, "Omni knows several users under this externalId")
             }
             Refusal::Halt(Halt::Omni(OmniError::InactiveUser)) => {
-                forbidden("user_inactive", "Omni's user of this externalId is not active")
+                forbidden(Code::UserInactive, "Omni's user of this externalId is not active")
             }
             Refusal::Halt(halt) => halt.into(),
         }

@@ -6,14 +6,27 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 
-use super::auth::{Authorized, Mcp};
-use super::problem::Problem;
-use super::token::{Minted, Purpose};
+use super::auth::{self, Authorized, Mcp};
+use super::code::Code;
+use super::contract::openapi::CHAT;
+use super::contract::problems;
+use super::problem::{self, Problem};
+use super::token::{self, Minted, Purpose, Wish};
 use super::{Services, body};
 use crate::model::prompt::FieldError;
 use crate::model::user::MAX_EXTERNAL_ID;
 
+problems!(
+    Problems: auth::PROBLEMS, body::PROBLEMS, problem::ANY, token::PROBLEMS, [Code::InvalidParameter]
+);
+
 /// Makes a token for a user's agent.
+#[utoipa::path(
+    post, path = "/v1/users/{externalId}/mcp-token", tag = CHAT, operation_id = "createMcpToken",
+    security(("key" = ["mcp"])), request_body(content = Option<Wish>),
+    params(("externalId" = String, Path, min_length = 1, max_length = 512, description = "Your id of the user")),
+    responses((status = 200, description = "Good for acting for this user", body = Minted), Problems),
+)]
 pub(super) async fn create(
     caller: Authorized<Mcp>,
     State(services): State<Services>,
@@ -21,10 +34,10 @@ pub(super) async fn create(
     headers: HeaderMap,
     payload: Body,
 ) -> Result<Json<Minted>, Problem> {
-    let tokens = services.tokens.as_ref().ok_or_else(super::token::off)?;
+    let tokens = services.tokens.as_ref().ok_or_else(token::off)?;
     if !(1..=MAX_EXTERNAL_ID).contains(&external_id.len()) {
         let detail = format!("must be 1 to {MAX_EXTERNAL_ID} bytes");
-        return Err(Problem::fields("invalid_parameter", vec![FieldError::at("", "externalId", detail)]));
+        return Err(Problem::fields(Code::InvalidParameter, vec![FieldError::at("", "externalId", detail)]));
     }
     let wish = body::read(&headers, payload, body::LARGEST).await?;
     tokens.mint(Purpose::Mcp, &external_id, caller.access.caller(), &wish).map(Json)

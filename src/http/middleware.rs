@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::field::display;
 use tracing::{Instrument, debug, error, info_span, warn};
 use uuid::Uuid;
 
@@ -43,7 +44,7 @@ async fn frame(mut request: Request, next: Next) -> Response {
     match &problem {
         Some(problem) if problem.status.is_server_error() => log(problem, id, &method, route),
         other => {
-            let code = other.as_ref().map(|problem| problem.code);
+            let code = other.as_ref().map(|problem| display(problem.code));
             debug!(request.id = %id, %method, route, status, code, "request answered");
         }
     }
@@ -57,7 +58,7 @@ async fn frame(mut request: Request, next: Next) -> Response {
 
 /// The log's line about a failure that is not the caller's.
 pub(super) fn log(problem: &Problem, id: Uuid, method: &Method, route: &str) {
-    let (status, code, cause) = (problem.status.as_u16(), problem.code, &problem.cause);
+    let (status, code, cause) = (problem.status.as_u16(), display(problem.code), &problem.cause);
     if problem.status == StatusCode::INTERNAL_SERVER_ERROR {
         error!(request.id = %id, %method, route, status, code, cause, "request failed");
     } else {

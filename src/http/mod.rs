@@ -2,7 +2,8 @@
 //!
 //! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `chart`, `cancel`, `feedback`, `events`,
 //! `entries`, `conversation_token`, `mcp_token`, `mcp`, `dead_letters`, `dead_letter`, `probes`. Who may call stands in
-//! `auth`, how failures look in `problem`, what happens around every request in `middleware`.
+//! `auth`, how failures look in `problem`, what happens around every request in `middleware`, and all of it, for programs, in
+//! `contract`.
 
 mod attempts;
 mod auth;
@@ -10,6 +11,8 @@ mod batch;
 mod body;
 mod cancel;
 mod chart;
+mod code;
+mod contract;
 mod conversation_token;
 mod cors;
 mod dead_letter;
@@ -43,10 +46,14 @@ pub use token::Tokens;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{Extension, FromRef};
 use axum::http::StatusCode;
-use axum::routing::{any, get, post};
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use contract::documents::{self, Documents};
+use contract::openapi;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
@@ -104,37 +111,54 @@ impl FromRef<Services> for Arc<WebhookVerifier> {
     }
 }
 
-/// Webhooks, `/v1`, probes.
+/// Webhooks, `/v1`, probes, and what describes them all.
 pub fn public(services: Services) -> Router {
     let late = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, webhook::TIMEOUT);
-    let router = Router::new()
-        .route("/webhooks/omni", post(webhook::receive).layer(late))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(probes::readyz))
-        .route("/mcp", any(mcp::pass).layer(cors::of_agents(&services.cors_origins)))
-        .merge(v1().layer(cors::layer(&services.cors_origins)));
-    middleware::framed(router).with_state(services)
+    let calls = OpenApiRouter::with_openapi(openapi::base())
+        .merge(v1().layer(cors::layer(&services.cors_origins)))
+        .routes(agents().layer(cors::of_agents(&services.cors_origins)))
+        .routes(routes!(webhook::receive).layer(late))
+        .routes(routes!(probes::livez))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(documents::openapi))
+        .routes(routes!(documents::asyncapi));
+    let (router, mut described) = calls.split_for_parts();
+    described.merge(metrics().into_openapi());
+    let documents = Documents::new(described, services.store.keys().namespace());
+    #[cfg(feature = "docs")]
+    let router = router.merge(contract::page());
+    middleware::framed(router.layer(Extension(documents))).with_state(services)
 }
 
-fn v1() -> Router<Services> {
-    Router::new()
-        .route("/v1/prompts", post(prompts::create))
-        .route("/v1/prompts:batch", post(batch::create))
-        .route("/v1/prompts/{id}", get(prompt::show))
-        .route("/v1/prompts/{id}/result", get(result::show))
-        .route("/v1/prompts/{id}/chart.png", get(chart::show))
-        .route("/v1/prompts/{id}/cancel", post(cancel::cancel))
-        .route("/v1/prompts/{id}/feedback", post(feedback::rate))
-        .route("/v1/dead-letters", get(dead_letters::list))
-        .route("/v1/dead-letters/{id}", get(dead_letter::show).delete(dead_letter::discard))
-        .route("/v1/dead-letters/{id}/replay", post(dead_letter::replay))
-        .route("/v1/conversations/{key}/events", get(events::events))
-        .route("/v1/conversations/{key}/entries", get(entries::list))
-        .route("/v1/conversations/{key}/token", post(conversation_token::create))
-        .route("/v1/users/{id}/mcp-token", post(mcp_token::create))
+fn v1() -> OpenApiRouter<Services> {
+    OpenApiRouter::default()
+        .routes(routes!(prompts::create))
+        .routes(routes!(batch::create))
+        .routes(routes!(prompt::show))
+        .routes(routes!(result::show))
+        .routes(routes!(chart::show))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(feedback::rate))
+        .routes(routes!(events::events))
+        .routes(routes!(entries::list))
+        .routes(routes!(conversation_token::create))
+        .routes(routes!(mcp_token::create))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letter::show, dead_letter::discard))
+        .routes(routes!(dead_letter::replay))
+}
+
+/// What other methods are told is decided where the three are.
+fn agents() -> UtoipaMethodRouter<Services> {
+    let (schemas, paths, methods) = routes!(mcp::send, mcp::listen, mcp::end);
+    (schemas, paths, methods.fallback(mcp::listen))
+}
+
+fn metrics() -> OpenApiRouter<Services> {
+    OpenApiRouter::default().routes(routes!(probes::metrics))
 }
 
 /// `/metrics`.
 pub fn admin(services: Services) -> Router {
-    middleware::framed(Router::new().route("/metrics", get(probes::metrics))).with_state(services)
+    middleware::framed(metrics().into()).with_state(services)
 }

@@ -51,6 +51,16 @@ impl fmt::Display for EntryId {
     }
 }
 
+impl Start {
+    /// Whether an entry that is there already comes before the start.
+    pub(super) fn is_behind(self, entry: EntryId) -> bool {
+        match self {
+            Self::After(seen) => seen >= entry,
+            Self::New => true,
+        }
+    }
+}
+
 impl FromStr for Start {
     type Err = NoPosition;
 

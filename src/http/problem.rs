@@ -9,8 +9,10 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::code::Code;
 use crate::model::prompt::{FieldError, Invalid};
 use crate::omni::OmniError;
 use crate::pipeline::IntakeError;
@@ -24,11 +26,16 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 /// The same while the backlog is full: by then a few prompts have ended.
 const FULL: HeaderValue = HeaderValue::from_static("10");
 
+/// What any call may end in: the store may be away, and the relay wrong.
+pub(super) const ANY: [Code; 2] = [Code::Unavailable, Code::Internal];
+/// What calls that wait for Omni may end with.
+pub(super) const OF_OMNI: [Code; 4] = [Code::Budget, Code::OmniUnauthorized, Code::OmniUnavailable, Code::OmniTimeout];
+
 /// A failure, as its caller sees it, and its cause for the log.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    pub(super) code: &'static str,
+    pub(super) code: Code,
     detail: &'static str,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -36,41 +43,47 @@ pub(super) struct Problem {
     pub(super) cause: Option<String>,
 }
 
-/// The document.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(super) struct Document {
+    #[schema(pattern = "^about:blank$")]
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
     detail: &'static str,
-    code: &'static str,
+    code: Code,
+    /// The request's id; the log has it too.
+    #[schema(format = "uri", pattern = "^urn:uuid:[0-9a-f-]{36}$")]
     instance: String,
+    /// What would be right, field by field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: Vec<FieldError>,
 }
 
 impl Problem {
-    pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail, errors: Vec::new(), headers: Vec::new(), cause: None }
+    pub(super) const fn new(code: Code, detail: &'static str) -> Self {
+        Self { status: code.status(), code, detail, errors: Vec::new(), headers: Vec::new(), cause: None }
     }
 
     /// Fields that cannot be used.
-    pub(super) fn fields(code: &'static str, errors: Vec<FieldError>) -> Self {
+    pub(super) fn fields(code: Code, errors: Vec<FieldError>) -> Self {
         let detail = "see errors for what would be right";
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+        Self { errors, ..Self::new(code, detail) }
     }
 
     /// A body that nobody can read.
     pub(super) const fn malformed() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
+        Self::new(Code::MalformedJson, "the body is not JSON")
     }
 
     /// Redis is away, or does not do what is asked of it. Trying again is safe.
     pub(super) fn unavailable(error: &StoreError) -> Self {
         let detail = "the relay cannot reach its store; try again";
-        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        let mut problem = Self::new(Code::Unavailable, detail);
         problem.cause = Some(chain(error));
         problem.with_header(header::RETRY_AFTER, RETRY_AFTER)
     }
@@ -78,7 +91,7 @@ impl Problem {
     /// There is no room for a request to Omni before this long.
     fn over_budget(pause: Duration) -> Self {
         let detail = "Omni's limit on requests is reached; try again later";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail).not_before(pause)
+        Self::new(Code::Budget, detail).not_before(pause)
     }
 
     /// Another try makes no sense before this long.
@@ -88,24 +101,23 @@ impl Problem {
     }
 
     pub(super) fn internal(cause: impl Into<String>) -> Self {
-        let problem =
-            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the log has more under the instance's id");
+        let problem = Self::new(Code::Internal, "the log has more under the instance's id");
         Self { cause: Some(cause.into()), ..problem }
     }
 
     /// What a status alone says; for answers that were not made here.
-    pub(super) const fn of_status(status: StatusCode) -> Self {
+    pub(super) fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
-            StatusCode::BAD_REQUEST => ("bad_request", "the request cannot be read"),
-            StatusCode::UNAUTHORIZED => ("unauthorized", ""),
-            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
-            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "see the Allow header"),
-            StatusCode::REQUEST_TIMEOUT => ("request_timeout", "the request took too long to arrive"),
-            StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "the body is too large"),
-            _ if status.as_u16() < 500 => ("bad_request", ""),
-            _ => ("internal", "the log has more under the instance's id"),
+            StatusCode::BAD_REQUEST => (Code::BadRequest, "the request cannot be read"),
+            StatusCode::UNAUTHORIZED => (Code::Unauthorized, ""),
+            StatusCode::NOT_FOUND => (Code::NotFound, "there is nothing at this address"),
+            StatusCode::METHOD_NOT_ALLOWED => (Code::MethodNotAllowed, "see the Allow header"),
+            StatusCode::REQUEST_TIMEOUT => (Code::RequestTimeout, "the request took too long to arrive"),
+            StatusCode::PAYLOAD_TOO_LARGE => (Code::PayloadTooLarge, "the body is too large"),
+            _ if status.as_u16() < 500 => (Code::BadRequest, ""),
+            _ => (Code::Internal, "the log has more under the instance's id"),
         };
-        Self::new(status, code, detail)
+        Self { status, ..Self::new(code, detail) }
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -162,7 +174,7 @@ impl From<StoreError> for Problem {
 impl From<Halt> for Problem {
     fn from(halt: Halt) -> Self {
         let cause = Some(chain(&halt));
-        let failed = |status, code, detail| Self { cause, ..Self::new(status, code, detail) };
+        let failed = |code, detail| Self { cause, ..Self::new(code, detail) };
         let pause = match &halt {
             Halt::Omni(error) => error.retry_after(),
             _ => None,
@@ -173,15 +185,9 @@ impl From<Halt> for Problem {
                 return Self::over_budget(retry_after.unwrap_or_default());
             }
             // Omni's 401 is about the relay's key: a caller that saw it would look for another of its own.
-            Halt::Omni(OmniError::Unauthorized) => {
-                failed(StatusCode::BAD_GATEWAY, "omni_unauthorized", "Omni refuses the relay's API key")
-            }
-            Halt::Omni(error) if error.is_late() => {
-                failed(StatusCode::GATEWAY_TIMEOUT, "omni_timeout", "Omni did not answer in time")
-            }
-            Halt::Omni(_) | Halt::Odd(_) => {
-                failed(StatusCode::BAD_GATEWAY, "omni_unavailable", "Omni cannot be reached, or failed")
-            }
+            Halt::Omni(OmniError::Unauthorized) => failed(Code::OmniUnauthorized, "Omni refuses the relay's API key"),
+            Halt::Omni(error) if error.is_late() => failed(Code::OmniTimeout, "Omni did not answer in time"),
+            Halt::Omni(_) | Halt::Odd(_) => failed(Code::OmniUnavailable, "Omni cannot be reached, or failed"),
             Halt::Store(error) => return error.into(),
         };
         match pause {
@@ -193,27 +199,26 @@ impl From<Halt> for Problem {
 
 impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
-        let code = error.code();
         match error {
             IntakeError::Invalid(Invalid::Syntax) => Self::malformed(),
             IntakeError::Invalid(Invalid::TooLarge) => Self::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-            IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(code, errors),
+            IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(Code::InvalidPrompt, errors),
             IntakeError::KeyReused => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the idempotency key was used for another prompt")
+                Self::new(Code::IdempotencyKeyReused, "the idempotency key was used for another prompt")
             }
             IntakeError::UserMismatch => {
-                Self::new(StatusCode::CONFLICT, code, "the conversation belongs to another user")
+                Self::new(Code::ConversationUserMismatch, "the conversation belongs to another user")
             }
             IntakeError::ConversationMismatch => {
-                Self::new(StatusCode::CONFLICT, code, "conversation and conversationId name different conversations")
+                Self::new(Code::ConversationMismatch, "conversation and conversationId name different conversations")
             }
-            IntakeError::UnknownConversation => Self::new(StatusCode::NOT_FOUND, code, "there is no such conversation"),
+            IntakeError::UnknownConversation => Self::new(Code::ConversationNotFound, "there is no such conversation"),
             IntakeError::Full(share) => {
                 let detail = match share {
                     Share::Tenant => "the tenant has its share of unfinished prompts; try again later",
                     Share::All => "there are too many unfinished prompts; try again later",
                 };
-                Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with_header(header::RETRY_AFTER, FULL)
+                Self::new(Code::Backlog, detail).with_header(header::RETRY_AFTER, FULL)
             }
             IntakeError::Store(error) => error.into(),
         }
@@ -227,7 +232,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_late_is_told_from_one_that_failed() {
         let problem = Problem::from(Halt::Omni(OmniError::Late));
-        assert_eq!((problem.status.as_u16(), problem.code), (504, "omni_timeout"));
+        assert_eq!((problem.status.as_u16(), problem.code), (504, Code::OmniTimeout));
         let problem = Problem::from(Halt::Wait { pause: Duration::from_millis(1001), cause: "budget" });
         assert_eq!((problem.status.as_u16(), problem.retry_after()), (429, Some(2)));
     }

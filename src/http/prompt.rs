@@ -2,57 +2,81 @@
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::StatusCode;
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::auth::{Access, Authorized, Read};
-use super::problem::Problem;
+use super::auth::{self, Access, Authorized, Read};
+use super::code::Code;
+use super::contract::openapi::CHAT;
+use super::contract::params::{PromptName, Wait};
+use super::contract::problems;
+use super::problem::{self, Problem};
 use super::{Services, wait};
+use crate::model::entry_schema::TerminalEvent;
 use crate::model::{Conversation, Phase, PromptId};
 use crate::store::conversation::Stored;
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
 
 /// What callers see of a prompt.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Object {
+pub(super) struct PromptObject {
+    #[schema(value_type = Uuid)]
     pub(super) prompt_id: String,
     conversation: String,
     /// The conversation's stream in Redis.
     stream: String,
+    /// Where its entries come as server-sent events.
     events_url: String,
+    #[schema(value_type = Phase)]
     phase: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Uuid)]
     job_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Uuid)]
     conversation_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     omni_chat_url: Option<String>,
     timeline: Vec<Step>,
     /// The terminal entry.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = TerminalEvent)]
     entry: Option<Box<RawValue>>,
     #[serde(skip)]
     pub(super) ended: bool,
 }
 
 /// When the prompt entered a phase.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TimelineStep)]
 struct Step {
+    #[schema(value_type = Phase)]
     phase: &'static str,
     at: Timestamp,
 }
 
+problems!(Problems: auth::PROBLEMS, problem::ANY, NAMED, [Code::InvalidParameter]);
+
+/// What is said of a prompt that cannot be found.
+pub(super) const NAMED: [Code; 2] = [Code::BadRequest, Code::PromptNotFound];
+
 /// Shows a prompt of the caller's tenant.
+#[utoipa::path(
+    get, path = "/v1/prompts/{id}", tag = CHAT, operation_id = "getPrompt", security(("key" = ["read"])),
+    params(PromptName, Wait),
+    responses((status = 200, description = "As it stands", body = PromptObject), Problems),
+)]
 pub(super) async fn show(
     caller: Authorized<Read>,
     State(services): State<Services>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<PromptObject>, Problem> {
     let wait = wait::parse(query.as_deref())?;
     let id = id.parse().map_err(|_| not_found())?;
     let record = visible(&services, &caller.access, id).await?;
@@ -68,7 +92,7 @@ pub(super) async fn visible(services: &Services, access: &Access, id: PromptId) 
 }
 
 /// The object of a record. The entry counts as soon as readers can see it, even where the record does not say so yet.
-pub(super) async fn object(store: &Store, access: &Access, record: Record) -> Result<Object, StoreError> {
+pub(super) async fn object(store: &Store, access: &Access, record: Record) -> Result<PromptObject, StoreError> {
     let out = store.terminal_entry(&record.conversation, record.id).await?;
     let ended = out.as_ref().and_then(|(kind, _)| kind.ends_in());
     let phase = ended.unwrap_or(record.phase);
@@ -76,7 +100,7 @@ pub(super) async fn object(store: &Store, access: &Access, record: Record) -> Re
         Some(entry) => store.entry(&record.conversation, &entry).await?,
         None => None,
     };
-    Ok(Object {
+    Ok(PromptObject {
         prompt_id: record.id.to_string(),
         conversation: record.conversation.key().to_owned(),
         stream: store.keys().conversation(&record.conversation),
@@ -106,8 +130,8 @@ pub(super) fn fresh(
     id: PromptId,
     conversation: &Conversation,
     phase: Phase,
-) -> Object {
-    Object {
+) -> PromptObject {
+    PromptObject {
         prompt_id: id.to_string(),
         conversation: conversation.key().to_owned(),
         stream: services.store.keys().conversation(conversation),
@@ -143,5 +167,5 @@ fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> 
 }
 
 pub(super) fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "prompt_not_found", "there is no such prompt")
+    Problem::new(Code::PromptNotFound, "there is no such prompt")
 }

@@ -8,19 +8,56 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::{Access, Authorized, Prompts};
-use super::problem::Problem;
-use super::prompt::Object;
+use super::auth::{self, Access, Authorized, Prompts};
+use super::code::Code;
+use super::contract::openapi::CHAT;
+use super::contract::params::Wait;
+use super::contract::problems;
+use super::problem::{self, Problem};
+use super::prompt::PromptObject;
 use super::{Services, body, prompt, wait};
 use crate::model::PromptId;
 use crate::model::prompt::{Body, Defaults, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
+use crate::model::prompt_schema::PromptSchema;
 use crate::pipeline::IntakeError;
 use crate::runtime::TraceContext;
 
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const TRACEPARENT: &str = "traceparent";
 
+problems!(
+    Problems: auth::PROBLEMS, body::PROBLEMS, problem::ANY, REFUSED,
+    [Code::MalformedJson, Code::InvalidPrompt, Code::InvalidParameter]
+);
+
+/// Why the pipeline refuses a prompt that can be read.
+const REFUSED: [Code; 5] = [
+    Code::ConversationNotFound,
+    Code::ConversationUserMismatch,
+    Code::ConversationMismatch,
+    Code::IdempotencyKeyReused,
+    Code::Backlog,
+];
+
 /// Accepts a prompt: 202, or 200 when it has ended by the time of the answer.
+#[utoipa::path(
+    post, path = "/v1/prompts", tag = CHAT, operation_id = "createPrompt", security(("key" = ["prompts"])),
+    params(
+        Wait,
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "^[!-~]{1,256}$",
+            description = "The same key and body within 24 hours answer with the first prompt; must be `idempotencyKey`, \
+                where both are given"),
+        ("traceparent" = Option<String>, Header, nullable = false, description = "W3C trace context"),
+    ),
+    request_body(content = PromptSchema, description = "At most 256 KiB"),
+    responses(
+        (status = 202, description = "Accepted", body = PromptObject,
+            headers(("Location" = String, description = "The prompt"))),
+        (status = 200, description = "It has ended", body = PromptObject,
+            headers(("Location" = String, description = "The prompt"))),
+        Problems,
+    ),
+)]
 pub(super) async fn create(
     caller: Authorized<Prompts>,
     State(services): State<Services>,
@@ -52,7 +89,7 @@ pub(super) async fn accept(
     body: Body,
     trace: &TraceContext,
     wait: Duration,
-) -> Result<(StatusCode, Object), Problem> {
+) -> Result<(StatusCode, PromptObject), Problem> {
     let accepted = services.intake.accept(&access.tenant, &body, trace, None).await?;
     drop(body);
     let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
@@ -68,7 +105,7 @@ pub(super) async fn accept(
 }
 
 /// The prompt object, once the prompt has ended or the wait is over.
-async fn shown(services: &Services, access: &Access, id: PromptId, wait: Duration) -> Result<Object, Problem> {
+async fn shown(services: &Services, access: &Access, id: PromptId, wait: Duration) -> Result<PromptObject, Problem> {
     let record = prompt::visible(services, access, id).await?;
     wait::for_end(services, &record.conversation, id, wait).await;
     let record = if wait.is_zero() { record } else { prompt::visible(services, access, id).await? };

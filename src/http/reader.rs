@@ -1,13 +1,14 @@
 //! Who reads a conversation: a caller with the scope `read`, or whoever shows a token for that one conversation.
 
 use axum::extract::FromRequestParts;
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::Services;
 use super::auth::{self, Access, Authorized, Read};
+use super::code::Code;
 use super::problem::Problem;
 use super::token::{Granted, Purpose, Unfit};
 use crate::config::Scope;
@@ -15,6 +16,9 @@ use crate::model::Conversation;
 
 /// The parameter of the address that holds a token, for `EventSource`, which sends no headers.
 pub(super) const PARAMETER: &str = "token";
+
+/// What whoever reads may be told.
+pub(super) const PROBLEMS: [Code; 3] = [Code::BadRequest, Code::InvalidToken, Code::ConversationNotFound];
 
 /// A proof that somebody may read: all that `access` reaches, or the one conversation of a token.
 pub(super) struct Reader {
@@ -95,7 +99,7 @@ fn parameter(parts: &Parts) -> Option<String> {
 }
 
 pub(super) fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "conversation_not_found", "there is no such conversation")
+    Problem::new(Code::ConversationNotFound, "there is no such conversation")
 }
 
 fn expired() -> Problem {
@@ -107,6 +111,6 @@ pub(super) fn unknown() -> Problem {
 }
 
 fn unfit(detail: &'static str) -> Problem {
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "invalid_token", detail);
+    let problem = Problem::new(Code::InvalidToken, detail);
     problem.with_header(header::WWW_AUTHENTICATE, auth::BEARER)
 }

@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
-use super::auth::{Authorized, Read};
-use super::problem::Problem;
+use super::auth::{self, Authorized, Read};
+use super::code::Code;
+use super::contract::openapi::CHAT;
+use super::contract::params::PromptName;
+use super::contract::problems;
+use super::problem::{self, Problem};
 use super::{Services, prompt};
 use crate::model::EntryType;
 use crate::store::StoreError;
@@ -21,7 +25,18 @@ use crate::store::conversation::Stored;
 const MEMBERS: [&str; 4] = ["message", "topic", "actions", "omniChatUrl"];
 const CORRUPT: StoreError = StoreError::Corrupt { what: "an answer's data" };
 
+problems!(Problems: auth::PROBLEMS, problem::ANY, prompt::NAMED, [Code::ResultNotFound]);
+
 /// Shows the result of an answered prompt of the caller's tenant.
+#[utoipa::path(
+    get, path = "/v1/prompts/{id}/result", tag = CHAT, operation_id = "getResult", security(("key" = ["read"])),
+    params(PromptName),
+    responses(
+        (status = 200, body = Object, content_type = "application/json",
+            description = "Omni's result as it came, or its members `message`, `topic`, `actions` and `omniChatUrl`"),
+        Problems,
+    ),
+)]
 pub(super) async fn show(
     caller: Authorized<Read>,
     State(services): State<Services>,
@@ -62,7 +77,7 @@ fn json(text: String) -> Response {
 }
 
 fn missing(detail: &'static str) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "result_not_found", detail)
+    Problem::new(Code::ResultNotFound, detail)
 }
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
+use super::code::Code;
 use super::problem::Problem;
-use crate::model::prompt::{FieldError, Invalid};
-use crate::pipeline::IntakeError;
+use crate::model::prompt::{FieldError, whole};
 use crate::runtime::Clock;
 
 /// Life of a token in seconds, unless told otherwise, and at most.
@@ -27,6 +28,9 @@ pub struct Tokens {
     sign: EncodingKey,
     verify: Vec<DecodingKey>,
 }
+
+/// What whoever asks for one may be told.
+pub(super) const PROBLEMS: [Code; 3] = [Code::MalformedJson, Code::InvalidTokenRequest, Code::NoTokens];
 
 /// What a token is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +61,11 @@ pub(super) enum Unfit {
 }
 
 /// A token, for whoever will show it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Minted {
+    /// A JWT.
     token: String,
     expires_at: Timestamp,
 }
@@ -76,10 +82,13 @@ struct Claims {
 }
 
 /// What is asked for. Nothing at all asks for the usual.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TokenRequest)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Wish {
-    ttl_seconds: Option<u64>,
+pub(super) struct Wish {
+    /// How long it is good; ten minutes unless told otherwise.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 86400)]
+    ttl_seconds: Option<Value>,
 }
 
 impl Tokens {
@@ -146,15 +155,17 @@ impl Purpose {
 }
 
 fn life(wish: &[u8]) -> Result<u64, Problem> {
-    if wish.trim_ascii().is_empty() {
+    if wish.iter().all(|byte| b" \t\r\n".contains(byte)) {
         return Ok(USUAL);
     }
-    let wish: Wish = serde_json::from_slice(wish).map_err(|error| match error.classify() {
+    // As an object, as serde takes an array for one too.
+    let wish: Option<Map<String, Value>> = serde_json::from_slice(wish).map_err(|error| match error.classify() {
         Category::Data => wrong(),
-        Category::Io | Category::Syntax | Category::Eof => IntakeError::from(Invalid::Syntax).into(),
+        Category::Io | Category::Syntax | Category::Eof => Problem::malformed(),
     })?;
-    match wish.ttl_seconds.unwrap_or(USUAL) {
-        seconds @ 1..=LONGEST => Ok(seconds),
+    let wish = Wish::deserialize(Value::Object(wish.unwrap_or_default())).map_err(|_| wrong())?;
+    match wish.ttl_seconds.as_ref().map_or(Some(USUAL), whole) {
+        Some(seconds @ 1..=LONGEST) => Ok(seconds),
         _ => Err(wrong()),
     }
 }
@@ -166,12 +177,12 @@ pub(super) fn end_of(expires: u64, clock: &Clock) -> Instant {
 
 /// There are no secrets to make any with.
 pub(super) fn off() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no_tokens", "tokens are not configured here")
+    Problem::new(Code::NoTokens, "tokens are not configured here")
 }
 
 fn wrong() -> Problem {
     let detail = format!("must be a whole number from 1 to {LONGEST}, the body's only member");
-    Problem::fields("invalid_token_request", vec![FieldError::at("", "ttlSeconds", detail)])
+    Problem::fields(Code::InvalidTokenRequest, vec![FieldError::at("", "ttlSeconds", detail)])
 }
 
 #[cfg(test)]
@@ -229,16 +240,23 @@ mod tests {
 
     #[test]
     fn a_life_is_a_day_at_most() {
-        for (wish, seconds) in
-            [("", USUAL), (" {} ", USUAL), (r#"{"ttlSeconds":null}"#, USUAL), (r#"{"ttlSeconds":86400}"#, LONGEST)]
-        {
+        for (wish, seconds) in [
+            ("", USUAL),
+            (" {} ", USUAL),
+            ("null", USUAL),
+            (r#"{"ttlSeconds":null}"#, USUAL),
+            (r#"{"ttlSeconds":86400}"#, LONGEST),
+            (r#"{"ttlSeconds":30.0}"#, 30),
+        ] {
             assert_eq!(life(wish.as_bytes()).unwrap(), seconds, "{wish}");
         }
         for wrong in
-            [r#"{"ttlSeconds":0}"#, r#"{"ttlSeconds":86401}"#, r#"{"ttlSeconds":"1"}"#, r#"{"ttl":1}"#, "[]", "7"]
+            [r#"{"ttlSeconds":0}"#, r#"{"ttlSeconds":86401}"#, r#"{"ttlSeconds":"1"}"#, r#"{"ttl":1}"#, "[null]", "7"]
         {
             assert_eq!(life(wrong.as_bytes()).unwrap_err().status.as_u16(), 422, "{wrong}");
         }
-        assert_eq!(life(b"{").unwrap_err().status.as_u16(), 400);
+        for wrong in ["{", "\u{c}"] {
+            assert_eq!(life(wrong.as_bytes()).unwrap_err().status.as_u16(), 400, "{wrong}");
+        }
     }
 }

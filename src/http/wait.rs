@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 use url::form_urlencoded;
 
 use super::Services;
+use super::code::Code;
 use super::problem::Problem;
 use crate::model::prompt::FieldError;
 use crate::model::{Conversation, PromptId};
@@ -19,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) fn parse(query: Option<&str>) -> Result<Duration, Problem> {
     let mut wait = None;
     let wrong =
-        |name: &str, detail: String| Problem::fields("invalid_parameter", vec![FieldError::at("", name, detail)]);
+        |name: &str, detail: String| Problem::fields(Code::InvalidParameter, vec![FieldError::at("", name, detail)]);
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if name != "wait" {
             return Err(wrong(&name, "is not a known parameter; known is wait".to_owned()));

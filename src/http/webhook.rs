@@ -5,15 +5,35 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::Services;
-use super::problem::Problem;
+use super::contract::openapi::OMNI;
+use super::contract::problems;
+use super::problem::{self, Document, Problem};
+use super::{Services, body};
 use crate::omni::Verified;
 use crate::runtime::metrics::WEBHOOKS;
 
 /// Longest time in which a webhook arrives and is stored.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
+problems!(Problems: body::PROBLEMS, problem::ANY);
+
 /// Takes a webhook whose signature was proved by its type.
+#[utoipa::path(
+    post, path = "/webhooks/omni", tag = OMNI, operation_id = "receiveWebhook",
+    params(
+        ("X-Omni-Signature-Timestamp" = String, Header, pattern = "^[0-9]+$",
+            description = "Unix time, in seconds or (above 10¹¹) milliseconds"),
+        ("X-Omni-Signature" = String, Header,
+            description = "`sha256=` and HMAC-SHA256 of `<timestamp>.<body>` in hex, base64 or base64url"),
+    ),
+    request_body(content = Object, content_type = "application/json", description = "Omni's event, at most 1 MiB"),
+    responses(
+        (status = 200, description = "Redis holds it"),
+        (status = 401, description = "`unauthorized`: anything is wrong with the signature",
+            body = Document, content_type = "application/problem+json"),
+        Problems,
+    ),
+)]
 pub(super) async fn receive(State(services): State<Services>, verified: Verified) -> Result<StatusCode, Problem> {
     let (outcome, answer) = match services.receiver.receive(&verified).await {
         Ok(outcome) => (outcome.as_str(), Ok(StatusCode::OK)),

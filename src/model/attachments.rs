@@ -115,7 +115,9 @@ impl fmt::Debug for Attachments {
 /// One file; notes everything that is wrong with it.
 fn read<'a>(place: usize, file: &'a RawValue, errors: &mut Vec<FieldError>) -> Option<File<'a>> {
     let at = format!("/{NAME}/{place}");
-    let Ok(given) = serde_json::from_str::<Given<'a>>(file.get()) else {
+    // As an object, as serde takes an array for one too.
+    let given = serde_json::from_str::<Given<'a>>(file.get()).ok().filter(|_| file.get().starts_with('{'));
+    let Some(given) = given else {
         let detail = "must be an object with data, mimeType, name if you like, and nothing else".to_owned();
         errors.push(FieldError { pointer: at, detail });
         return None;

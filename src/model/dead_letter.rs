@@ -1,13 +1,15 @@
 //! What is kept when nothing helps any more.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ids::{Conversation, PromptId};
 use super::work::Attempt;
 
 /// Why an entry was dead-lettered. A closed set: it is a label of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DeadLetterReason)]
 pub enum Reason {
     /// Every attempt failed.
     RetriesExhausted,

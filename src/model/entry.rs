@@ -55,6 +55,20 @@ impl EntryType {
         }
     }
 
+    /// What it tells, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Accepted => "The relay took it; best effort.",
+            Self::Submitted => "Omni took it; best effort.",
+            Self::Progress => "How far Omni is; best effort, and only where the prompt asked for it.",
+            Self::Delayed => "It is a dead letter; the answer may still come.",
+            Self::Answer => "The answer.",
+            Self::Failed => "No answer will come.",
+            Self::Cancelled => "It was cancelled: by a call here, or its job at Omni.",
+            Self::Expired => "It waited too long, or its job ran too long.",
+        }
+    }
+
     /// The type that `text` names.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)

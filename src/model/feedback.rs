@@ -4,12 +4,33 @@ use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::fields::{FieldError, Fields};
 use super::prompt::Invalid;
 
 /// Longest comment in characters.
 const LONGEST: usize = 5000;
+
+/// What a body may have. What is `null` counts as left out.
+#[derive(ToSchema)]
+#[schema(as = Feedback)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read as a schema")]
+pub struct FeedbackSchema {
+    #[schema(inline)]
+    rating: Rating,
+    #[schema(min_length = 1, max_length = 5000)]
+    comment: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is read as a schema")]
+enum Rating {
+    Good,
+    Bad,
+}
 
 /// A checked body, in Omni's own words.
 #[derive(Clone, PartialEq, Eq, Serialize)]

@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// One thing that is wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// JSON pointer to the field.
+    #[schema(format = "json-pointer")]
     pub pointer: String,
     /// What would be right. Never repeats the value.
     pub detail: String,
@@ -19,6 +21,12 @@ impl FieldError {
         let name = name.replace('~', "~0").replace('/', "~1");
         Self { pointer: format!("{parent}/{name}"), detail: detail.into() }
     }
+}
+
+/// A whole number. Whether it was written with a fraction of 0 is nothing that JSON tells apart.
+pub(crate) fn whole(value: &Value) -> Option<u64> {
+    let written_otherwise = || value.as_f64().filter(|number| number.fract() == 0.0)?.to_string().parse().ok();
+    value.as_u64().or_else(written_otherwise)
 }
 
 /// Takes known fields out of an object; [`Fields::finish`] refuses what is left.
@@ -73,7 +81,7 @@ impl Fields {
 
     pub(crate) fn integer(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
         let value = self.take(name)?;
-        let number = value.as_u64().filter(|number| (min..=max).contains(number));
+        let number = whole(&value).filter(|number| (min..=max).contains(number));
         if number.is_none() {
             self.wrong(name, format!("must be a whole number from {min} to {max}"));
         }
@@ -97,5 +105,22 @@ impl Fields {
             self.wrong(&name, format!("is not a known field; known are {}", known.join(", ")));
         }
         self.errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_whole_however_they_are_written() {
+        for (text, number) in
+            [("28", Some(28)), ("28.0", Some(28)), ("2.8e1", Some(28)), ("0", Some(0)), ("-0.0", None)]
+        {
+            assert_eq!(whole(&serde_json::from_str(text).unwrap()), number, "{text}");
+        }
+        for text in ["28.5", "-1", "-1.0", "1e300", "\"28\"", "true", "null", "[28]"] {
+            assert_eq!(whole(&serde_json::from_str(text).unwrap()), None, "{text}");
+        }
     }
 }

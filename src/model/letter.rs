@@ -2,18 +2,23 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
+use super::dead_letter::Reason;
 use super::ids::{Conversation, Tenant};
 
 /// What a list shows of an open dead letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 #[serde(rename_all = "camelCase")]
 pub struct Letter {
     /// The prompt's id, or that of the entry it was.
     pub id: String,
     /// Where it died.
+    #[schema(value_type = StageName)]
     pub stage: String,
     /// Why.
+    #[schema(value_type = Reason)]
     pub reason: String,
     /// The last error.
     pub error: String,
@@ -25,18 +30,31 @@ pub struct Letter {
     pub last_at: Timestamp,
     /// Whose it is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub prompt_id: Option<String>,
     /// Omni's job.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub job_id: Option<String>,
     /// Where its readers are; shown as its caller's own name for it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "key")]
+    #[schema(value_type = String)]
     pub conversation: Option<Conversation>,
     /// Whose conversation that is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub tenant: Option<String>,
     /// The same for letters that died of the same cause.
     pub fingerprint: String,
+}
+
+/// The stages that letters die in.
+#[derive(ToSchema)]
+#[schema(as = Stage, rename_all = "lowercase")]
+pub enum StageName {
+    Intake,
+    Submit,
+    Process,
 }
 
 /// What all of a list's letters have in common. Every member that is given must fit.

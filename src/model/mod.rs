@@ -3,11 +3,13 @@
 //! What a prompt is and what makes one valid ([`prompt`]; its files: [`attachments`]), the phases it passes ([`phase`]),
 //! what happened to it ([`event`]), what its readers see ([`entry`]), how a stage's work is wrapped while it travels
 //! ([`work`]), how long to wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`];
-//! [`letter`] as people see it). What users think of an answer is [`feedback`].
+//! [`letter`] as people see it). What users think of an answer is [`feedback`]. The shapes that other programs depend on, as
+//! schemas, stand in [`prompt_schema`] and [`entry_schema`].
 
 pub mod attachments;
 pub mod dead_letter;
 pub mod entry;
+pub mod entry_schema;
 pub mod event;
 pub mod feedback;
 mod fields;
@@ -17,6 +19,7 @@ pub mod members;
 pub mod phase;
 pub mod profile;
 pub mod prompt;
+pub mod prompt_schema;
 pub mod retry;
 pub mod user;
 pub mod work;

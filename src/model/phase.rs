@@ -13,8 +13,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use utoipa::ToSchema;
+
 /// Where a prompt stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Phase {
     /// Accepted, behind the active prompt of its conversation.
     Waiting,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::attachments::{Attached, Attachments};
 pub use super::fields::FieldError;
 use super::fields::Fields;
+pub(crate) use super::fields::whole;
 use super::ids::{Conversation, Tenant};
 use super::members::{MAX_REST, Members};
 use super::user::User;
@@ -20,7 +21,7 @@ pub const MAX_METADATA: usize = 4 * 1024;
 pub const MAX_IDEMPOTENCY_KEY: usize = 256;
 
 /// The last one is known on the intake stream only: over HTTP the caller's key says whose prompt it is.
-const KNOWN: [&str; 14] = [
+pub(super) const KNOWN: [&str; 14] = [
     "prompt",
     "modelId",
     "conversation",

@@ -12,6 +12,10 @@ const MAX_PROFILE: usize = 16 * 1024;
 /// Longest external id of a user in bytes.
 pub const MAX_EXTERNAL_ID: usize = 512;
 
+/// What `user` may have. All but the last two may create one.
+pub(super) const PROFILE: [&str; 9] =
+    ["name", "email", "groups", "userAttributes", "connectionRoles", "modelRoles", "entity", "externalId", "userId"];
+
 /// The user whose Omni permissions scope the answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", untagged)]
@@ -70,17 +74,6 @@ impl User {
 }
 
 fn nested(fields: &mut Fields, object: Map<String, Value>) -> Option<User> {
-    const PROFILE: [&str; 9] = [
-        "name",
-        "email",
-        "groups",
-        "userAttributes",
-        "connectionRoles",
-        "modelRoles",
-        "entity",
-        "externalId",
-        "userId",
-    ];
     let mut inner = Fields::new("/user", object);
     let user_id = inner.uuid("userId");
     let external_id = inner.text("externalId", MAX_EXTERNAL_ID);

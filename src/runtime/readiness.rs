@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How one part is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ReadinessState)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Ready,
@@ -17,17 +19,20 @@ pub enum State {
 }
 
 /// One part, as reported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ReadinessPart)]
 pub struct Part {
     pub name: &'static str,
     pub state: State,
     /// Why it is not ready or degraded. Readable by anybody: no secrets, no internals.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     pub reason: Option<Cow<'static, str>>,
 }
 
 /// All parts, in the order they were registered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Readiness)]
 pub struct Report {
     /// No part is `NotReady`.
     pub ready: bool,

@@ -1,6 +1,8 @@
 //! replay and discard: what a person decides about a dead letter. Both change only one that is open, and replay only as it
 //! was read: of several who decide at once, one does.
 
+use utoipa::ToSchema;
+
 use super::accept::millis;
 use super::delivery::Stream;
 use super::letters::WholeLetter;
@@ -14,7 +16,8 @@ static REPLAY: Move = script!("replay");
 static DISCARD: Move = script!("discard");
 
 /// What became of a decision about a letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(as = DecisionOutcome, rename_all = "snake_case")]
 pub enum Decided {
     /// It is under way again.
     Replayed,

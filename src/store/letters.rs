@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::delivery::Stream;
 use super::script::{Move, script, unexpected, with_keys};
@@ -92,24 +93,33 @@ impl WholeLetter {
     }
 }
 
-/// What lists show, and `original` as text (or base64, and then it says so) and `history`.
+/// One letter as people see it: what lists show, and what it was.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WholeDeadLetter)]
+#[serde(rename_all = "camelCase")]
+pub struct LetterDocument<'a> {
+    #[serde(flatten)]
+    letter: &'a Letter,
+    /// The bytes that its stage read.
+    #[schema(value_type = String)]
+    original: Cow<'a, str>,
+    /// `base64` where they are no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    original_encoding: Option<&'static str>,
+    /// Every attempt, earlier deaths included.
+    history: Vec<Failure<'a>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = FailedAttempt)]
+struct Failure<'a> {
+    at: Timestamp,
+    error: &'a str,
+}
+
 impl Serialize for WholeLetter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Document<'a> {
-            #[serde(flatten)]
-            letter: &'a Letter,
-            original: Cow<'a, str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            original_encoding: Option<&'static str>,
-            history: Vec<Failure<'a>>,
-        }
-        #[derive(Serialize)]
-        struct Failure<'a> {
-            at: Timestamp,
-            error: &'a str,
-        }
         let failure =
             |attempt: &'_ Attempt| i64::try_from(attempt.at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
         let (original, original_encoding) = match std::str::from_utf8(&self.original) {
@@ -118,7 +128,8 @@ impl Serialize for WholeLetter {
         };
         let history = self.history.iter();
         let history = history.filter_map(|attempt| Some(Failure { at: failure(attempt)?, error: &attempt.error }));
-        Document { letter: &self.letter, original, original_encoding, history: history.collect() }.serialize(serializer)
+        LetterDocument { letter: &self.letter, original, original_encoding, history: history.collect() }
+            .serialize(serializer)
     }
 }
 

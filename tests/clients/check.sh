@@ -12,58 +12,10 @@ redis_server=$3
 chromium=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
 
-work=$(mktemp -d)
-pids=()
-finish() {
-  local result=$?
-  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2> /dev/null || true
-  wait
-  if [ "$result" != 0 ]; then
-    tail -n 20 "$work"/*.log >&2
-  fi
-  rm -rf "$work"
-  exit "$result"
-}
-trap finish EXIT
+# shellcheck source=tests/clients/lib.sh
+. "$here/lib.sh" clients
 
-# Below the range that systems give to outgoing connections.
-read -r redis_port simulator_port omni_port relay_port backend_port page_port < <(python3 - << 'PY'
-import random, socket
-free = []
-while len(free) < 6:
-    port = random.randrange(20000, 32000)
-    with socket.socket() as s:
-        try:
-            s.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-    free.append(port) if port not in free else None
-print(*free)
-PY
-)
-
-start() {
-  local name=$1
-  shift
-  "$@" > "$work/$name.log" 2>&1 &
-  pids+=($!)
-}
-
-# wait_for NAME CONDITION...
-wait_for() {
-  local name=$1 tries=400
-  shift
-  until "$@" > /dev/null 2>&1; do
-    tries=$((tries - 1))
-    if [ "$tries" = 0 ] || [ "$(jobs -rp | wc -l)" -lt ${#pids[@]} ]; then
-      echo "clients: $name is not ready" >&2
-      return 1
-    fi
-    sleep 0.05
-  done
-}
-listens() { python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$1"; }
-ready() { python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=2)' "$RELAY_URL/readyz"; }
+read -r redis_port simulator_port omni_port relay_port backend_port page_port < <(free_ports 6)
 
 # What the examples read, and ask.py.
 export RELAY_URL=http://127.0.0.1:$relay_port RELAY_KEY=key-of-the-clients OMNI_RELAY_KEY=key-of-the-clients
@@ -91,9 +43,7 @@ start relay env \
   OMNI_RELAY__CALLERS__AGENTS__KEY=agents-key OMNI_RELAY__CALLERS__AGENTS__SCOPES=mcp \
   OMNI_RELAY__CALLERS__OTHERS__KEY=others-key OMNI_RELAY__CALLERS__OTHERS__SCOPES=mcp \
   "$binary" serve
-wait_for relay ready
-
-fail() { echo "clients: $*" >&2; exit 1; }
+wait_for relay ready "$RELAY_URL"
 
 for question in "How did sales develop by month?" "And only in the north?"; do
   ended=$(python3 "$here/ask.py" "$RELAY_URL" thread-1 "$question")
@@ -102,9 +52,9 @@ done
 
 # Accepted, submitted, answered: three entries for each question, and one of them for the workers.
 for client in "python3 $here/worker.py" "node $here/worker.mjs"; do
-  name=${client%% *}
-  $client "$redis" relay 2 --timeout 20 > "$work/$name.answers" || fail "no answers for $client"
-  $client "$redis" relay 6 --conversation thread-1 --timeout 20 > "$work/$name.conversation" || fail "no conversation for $client"
+  reader=${client%% *}
+  $client "$redis" relay 2 --timeout 20 > "$work/$reader.answers" || fail "no answers for $client"
+  $client "$redis" relay 6 --conversation thread-1 --timeout 20 > "$work/$reader.conversation" || fail "no conversation for $client"
 done
 cat "$work/python3.answers"
 cmp "$work/python3.answers" "$work/node.answers" || fail "the workers read different answers"
@@ -133,6 +83,7 @@ python3 "$here/examples/report.py" "$redis" relay > "$work/report.answers" || fa
 answers "$work/report.answers" "the Python worker"
 
 if [ -n "$chromium" ]; then
+  node "$here/drive_docs.mjs" "$RELAY_URL" "$chromium" || fail "the documentation page does not stand by itself"
   start page env PORT="$page_port" node "$here/examples/chat-page/server.mjs"
   wait_for page listens "$page_port"
   node "$here/drive_page.mjs" "http://127.0.0.1:$page_port" "$chromium" > "$work/page.answers" || fail "the chat page does not answer"

@@ -1,7 +1,9 @@
 //! The integration tests, one binary: real Redis, the simulator over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod contract;
 mod crash;
+mod described;
 mod embedded;
 mod fixture;
 mod http;

@@ -3,21 +3,22 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use jsonschema::Draft;
 use serde_json::{Value, json};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+use crate::described::Described;
+
+static OMNI: LazyLock<Described> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/omni/openapi.yaml");
     let text = std::fs::read_to_string(&path).expect("the document is part of the repository");
-    serde_yaml_ng::from_str(&text).expect("the document is YAML")
+    Described::new(serde_yaml_ng::from_str(&text).expect("the document is YAML"))
 });
 
 /// Panics unless the operation takes this body. Keys the document does not name fail too: Omni refuses them.
 pub(crate) fn check_request(method: &str, path: &str, body: &Value) {
-    let what = format!("request body of {method} {path}");
+    let what = format!("request body of {method} {}", OMNI.template(path).unwrap_or(path));
     let schema = content_schema(&operation(method, path)["requestBody"], &what);
-    check(schema, body, &what);
-    let named = resolve(schema)["properties"].as_object().expect("request bodies are objects with properties");
+    OMNI.check(schema, body, &what);
+    let named = OMNI.resolve(schema)["properties"].as_object().expect("request bodies are objects with properties");
     let unknown: Vec<&String> =
         body.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !named.contains_key(*key)).collect();
     assert!(unknown.is_empty(), "{what}: keys the document does not name: {unknown:?}");
@@ -25,69 +26,32 @@ pub(crate) fn check_request(method: &str, path: &str, body: &Value) {
 
 /// Panics unless the operation declares this status, and this body for it.
 pub(crate) fn check_response(method: &str, path: &str, status: u16, body: &Value) {
-    let what = format!("{status} response of {method} {path}");
+    let what = format!("{status} response of {method} {}", OMNI.template(path).unwrap_or(path));
     let response = &operation(method, path)["responses"][status.to_string()];
     assert!(response.is_object(), "{what}: the document does not declare this status");
     if response.get("content").is_some() {
-        check(content_schema(response, &what), body, &what);
+        OMNI.check(content_schema(response, &what), body, &what);
     }
 }
 
 /// Whether the operation declares this status.
 pub(crate) fn declares(method: &str, path: &str, status: u16) -> bool {
-    find(method, path).is_some_and(|operation| operation["responses"][status.to_string()].is_object())
+    OMNI.operation(method, path).is_some_and(|operation| operation["responses"][status.to_string()].is_object())
 }
 
 /// Panics unless this may be the body of a webhook.
 pub(crate) fn check_webhook(body: &Value) {
-    check(&json!({ "$ref": "#/components/schemas/AiJobWebhookPayload" }), body, "webhook body");
+    OMNI.check(&json!({ "$ref": "#/components/schemas/AiJobWebhookPayload" }), body, "webhook body");
 }
 
 fn operation(method: &str, path: &str) -> &'static Value {
-    find(method, path).unwrap_or_else(|| panic!("the document has no {method} {path}"))
-}
-
-fn find(method: &str, path: &str) -> Option<&'static Value> {
-    let path = path.split('?').next().unwrap_or_default();
-    let paths = DOCUMENT["paths"].as_object().expect("the document has paths");
-    let template = paths.keys().find(|template| *template == path);
-    let template = template.or_else(|| paths.keys().find(|template| fits(template, path)))?;
-    paths[template].get(method.to_lowercase())
-}
-
-fn fits(template: &str, path: &str) -> bool {
-    let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
-    let same = |(wanted, part): (&&str, &&str)| wanted == part || wanted.starts_with('{') && !part.is_empty();
-    template.len() == path.len() && template.iter().zip(&path).all(same)
+    OMNI.operation(method, path).unwrap_or_else(|| panic!("the document has no {method} {path}"))
 }
 
 fn content_schema(holder: &'static Value, what: &str) -> &'static Value {
     let content = holder["content"].as_object().unwrap_or_else(|| panic!("{what}: the document declares no body"));
     let media = content.get("application/json").or_else(|| content.values().next());
     &media.unwrap_or_else(|| panic!("{what}: the document declares no media type"))["schema"]
-}
-
-fn resolve(schema: &'static Value) -> &'static Value {
-    match schema["$ref"].as_str().and_then(|target| target.strip_prefix('#')) {
-        Some(pointer) => DOCUMENT.pointer(pointer).expect("the document's references resolve"),
-        None => schema,
-    }
-}
-
-fn check(schema: &Value, body: &Value, what: &str) {
-    let root = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "components": DOCUMENT["components"],
-        "allOf": [schema],
-    });
-    let validator = jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .should_validate_formats(true)
-        .build(&root)
-        .unwrap_or_else(|error| panic!("{what}: the schema cannot be used: {error}"));
-    let errors: Vec<String> =
-        validator.iter_errors(body).map(|error| format!("at `{}`: {error}", error.instance_path)).collect();
-    assert!(errors.is_empty(), "{what} breaks the document\n  {}\n  body: {body}", errors.join("\n  "));
 }
 
 #[cfg(test)]

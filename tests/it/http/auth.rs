@@ -1,10 +1,10 @@
 //! Who may call, and whose prompts and conversations they reach.
 
 use omni_relay::config::Sources;
-use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::{Relay, problem, question};
+use crate::contract::Call;
 use crate::redis::TestRedis;
 
 async fn relay() -> Relay {
@@ -29,7 +29,7 @@ async fn relay() -> Relay {
 }
 
 /// One request to each route that asks for a key, in a form that is right otherwise.
-fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 8] {
+fn every_call(relay: &Relay) -> [(&'static str, Call); 8] {
     [
         ("prompts", relay.ask(&question(&json!({})))),
         ("prompts", relay.post("/v1/prompts:batch", json!({"prompts": [question(&json!({}))]}).to_string())),
@@ -42,7 +42,7 @@ fn every_call(relay: &Relay) -> [(&'static str, RequestBuilder); 8] {
     ]
 }
 
-async fn status(request: RequestBuilder) -> u16 {
+async fn status(request: Call) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
@@ -124,7 +124,7 @@ async fn a_key_opens_what_its_scopes_say() {
         let (fits, lacks) = if scope == "read" { ("reader-key", "writer-key") } else { ("writer-key", "reader-key") };
         let answer = request.try_clone().unwrap().bearer_auth(lacks).send().await.unwrap();
         assert_eq!(problem(answer, 403).await["code"], "missing_scope");
-        let path = request.try_clone().unwrap().build().unwrap().url().path().to_owned();
+        let path = request.url().path().to_owned();
         let found = status(request.bearer_auth(fits)).await;
         let expected = match path.as_str() {
             "/v1/prompts" => 202,
@@ -197,7 +197,7 @@ async fn without_callers_everybody_is_the_operator_but_for_pages_of_other_sites(
         let opaque = request.try_clone().unwrap().header("Origin", "null").send().await.unwrap();
         problem(opaque, 403).await;
         assert_ne!(status(request.try_clone().unwrap().header("Authorization", "Bearer whatever")).await, 403);
-        let own = relay.get("").build().unwrap().url().origin().ascii_serialization();
+        let own = relay.get("").url().origin().ascii_serialization();
         assert_ne!(status(request.header("Origin", own)).await, 403);
     }
     relay.stop().await;

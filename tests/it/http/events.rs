@@ -30,7 +30,9 @@ async fn publish_with(store: &Store, metadata: &Value) -> String {
         chat_url: None,
         metadata: metadata.as_object(),
     };
-    let entry = Entry::new(EntryType::Answer, &about, Timestamp::now(), &about.data());
+    let mut data = about.data();
+    data.extend([("message".to_owned(), json!("")), ("partial".to_owned(), json!(false))]);
+    let entry = Entry::new(EntryType::Answer, &about, Timestamp::now(), &data);
     store.publish(about.prompt_id, &entry, None).await.unwrap().entry
 }
 
@@ -157,6 +159,8 @@ async fn a_stream_ends_with_the_prompt_it_was_asked_for() {
     assert_eq!(events.next().await, None);
     let seen = relay.get(&until(&first)).header("Last-Event-ID", &last.id).send().await.unwrap();
     assert_eq!((seen.status().as_u16(), seen.bytes().await.unwrap().len()), (204, 0), "a browser stops coming back");
+    let nothing_new = relay.get(&format!("{}&from=$", until(&first))).send().await.unwrap();
+    assert_eq!(nothing_new.status(), 204, "it would be waited for in vain");
     let mut rest = Events::open(relay.get(&until(&second)).header("Last-Event-ID", &last.id)).await;
     assert_eq!(rest.take(3).await[2].data, second["entry"]);
     assert_eq!(rest.next().await, None);

@@ -6,6 +6,7 @@ mod auth;
 mod batch;
 mod chart;
 mod dead;
+mod documents;
 mod events;
 mod feedback;
 mod history;
@@ -23,10 +24,11 @@ use omni_relay::app::{App, Parts};
 use omni_relay::config::{Config, Sources};
 use omni_relay::runtime::{Lifecycle, Metrics};
 use omni_relay::simulator::{Options, Simulator};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::contract::{Call, Client};
 use crate::redis::TestRedis;
 
 pub(super) const SECRET: &str = "a secret of sixteen bytes and more";
@@ -87,27 +89,28 @@ impl Relay {
 
     /// The same request from another address of this machine.
     pub(super) async fn get_from(&self, address: [u8; 4], path: &str, key: &str) -> Response {
-        let http = Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap();
+        let http = reqwest::Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap();
+        let http = Client::from(http);
         http.get(format!("{}{path}", self.base)).timeout(PATIENCE).bearer_auth(key).send().await.unwrap()
     }
 
-    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &str) -> Call {
         self.http.request(method, format!("{}{path}", self.base)).timeout(PATIENCE)
     }
 
-    pub(super) fn get(&self, path: &str) -> RequestBuilder {
+    pub(super) fn get(&self, path: &str) -> Call {
         self.request(Method::GET, path)
     }
 
-    pub(super) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    pub(super) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Call {
         self.request(Method::POST, path).body(body)
     }
 
-    pub(super) fn delete(&self, path: &str) -> RequestBuilder {
+    pub(super) fn delete(&self, path: &str) -> Call {
         self.request(Method::DELETE, path)
     }
 
-    pub(super) fn ask(&self, body: &Value) -> RequestBuilder {
+    pub(super) fn ask(&self, body: &Value) -> Call {
         self.post("/v1/prompts", body.to_string())
     }
 
@@ -119,7 +122,7 @@ impl Relay {
     }
 
     /// A good body with `more` in it; the answer comes at the end.
-    pub(super) fn ask_and_wait(&self, more: &Value) -> RequestBuilder {
+    pub(super) fn ask_and_wait(&self, more: &Value) -> Call {
         self.post("/v1/prompts?wait=10", question(more).to_string())
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use omni_relay::runtime::metrics::METRICS;
 use omni_relay::simulator::{Behaviour, Fault, FaultKind, User};
-use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::{MODEL, Relay, problem, question};
+use crate::contract::Call;
 
 #[tokio::test]
 async fn every_failure_is_a_problem() {
@@ -80,7 +80,7 @@ fn documented() -> BTreeSet<Row> {
 struct Seen(BTreeSet<Row>);
 
 impl Seen {
-    async fn see(&mut self, request: RequestBuilder) {
+    async fn see(&mut self, request: Call) {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let problem = problem(answer, status).await;
@@ -171,11 +171,11 @@ async fn tokens(seen: &mut Seen, relay: &Relay) {
     seen.see(relay.get(&path)).await;
 }
 
-fn chart(relay: &Relay, object: &Value) -> RequestBuilder {
+fn chart(relay: &Relay, object: &Value) -> Call {
     relay.get(&format!("/v1/prompts/{}/chart.png", object["promptId"].as_str().unwrap()))
 }
 
-fn rate(relay: &Relay, object: &Value, rating: &str) -> RequestBuilder {
+fn rate(relay: &Relay, object: &Value, rating: &str) -> Call {
     let path = format!("/v1/prompts/{}/feedback", object["promptId"].as_str().unwrap());
     relay.post(&path, json!({"rating": rating}).to_string())
 }

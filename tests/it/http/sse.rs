@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use reqwest::{RequestBuilder, Response};
+use reqwest::Response;
 use serde_json::Value;
 use tokio::time::timeout;
+use url::Position;
+
+use crate::contract::{Call, Contract};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Events {
     response: Response,
+    contract: &'static Contract,
     received: String,
     /// As a browser would send it after a break.
     pub(super) last_id: String,
@@ -23,19 +27,22 @@ pub(super) struct Frame {
 }
 
 impl Events {
-    pub(super) async fn open(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+    pub(super) async fn open(request: Call) -> Self {
+        // Each event comes in time; all of them together take as long as they take.
+        let response = request.timeout(PATIENCE * 6).send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Self { response, received: String::new(), last_id: String::new() }
+        let contract = Contract::of(&response.url()[..Position::BeforePath]).await;
+        Self { response, contract, received: String::new(), last_id: String::new() }
     }
 
     /// The next frame with data; `None` once the connection ended cleanly.
     pub(super) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.step().await? {
+                self.contract.check_message("events", &frame.event, &frame.data);
                 return Some(frame);
             }
         }

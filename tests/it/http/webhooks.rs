@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::RequestBuilder;
 use serde_json::json;
 use sha2::Sha256;
 
 use super::{Relay, SECRET, problem};
+use crate::contract::Call;
 
 /// What `openssl dgst -sha256 -hmac` makes of it.
 fn signature(secret: &str, timestamp: &str, body: &str) -> String {
@@ -22,14 +22,14 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
-fn send(relay: &Relay, timestamp: i64, signature: &str, body: &str) -> RequestBuilder {
+fn send(relay: &Relay, timestamp: i64, signature: &str, body: &str) -> Call {
     relay
         .post("/webhooks/omni", body.to_owned())
         .header("X-Omni-Signature-Timestamp", timestamp)
         .header("X-Omni-Signature", signature)
 }
 
-pub(super) fn signed(relay: &Relay, body: &str) -> RequestBuilder {
+pub(super) fn signed(relay: &Relay, body: &str) -> Call {
     send(relay, now(), &signature(SECRET, &now().to_string(), body), body)
 }
 

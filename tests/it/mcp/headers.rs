@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use omni_relay::simulator::User;
 use reqwest::header::HeaderMap;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Bed, SECOND_MODEL, initialize, list};
+use crate::contract::Call;
 use crate::http::problem;
 use crate::world::MODEL;
 
@@ -121,7 +122,7 @@ async fn a_caller_with_lists_is_kept_to_them() {
     let bed = Bed::new().await;
     bed.omni.answers(|_| axum::Json(json!({})));
     let before = || bed.bare(Method::POST).bearer_auth("bound-key").header("X-Relay-User", "dana").json(&list());
-    let with = |request: RequestBuilder, model: Option<&str>, topic: Option<&str>| {
+    let with = |request: Call, model: Option<&str>, topic: Option<&str>| {
         let request = model.into_iter().fold(request, |request, model| request.header("X-MCP-Model-ID", model));
         topic.into_iter().fold(request, |request, topic| request.header("X-MCP-Topic-Name", topic))
     };

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use omni_relay::config::Sources;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::contract::Call;
 use crate::world::{MODEL, PATIENCE, Setting, World};
 use omni::Omni;
 
@@ -62,18 +63,18 @@ impl Bed {
     }
 
     /// A request to the gateway.
-    fn bare(&self, method: Method) -> RequestBuilder {
+    fn bare(&self, method: Method) -> Call {
         let accept = "application/json, text/event-stream";
         self.world.http.request(method, self.url()).timeout(PATIENCE).header("Accept", accept)
     }
 
     /// A request of Dana's agent.
-    fn request(&self, method: Method) -> RequestBuilder {
+    fn request(&self, method: Method) -> Call {
         self.bare(method).bearer_auth("agents-key").header("X-Relay-User", "dana")
     }
 
     /// A message of Dana's agent.
-    fn post(&self, message: &Value) -> RequestBuilder {
+    fn post(&self, message: &Value) -> Call {
         self.request(Method::POST).json(message)
     }
 
@@ -89,7 +90,7 @@ impl Bed {
         session
     }
 
-    fn in_session(&self, session: &str, message: &Value) -> RequestBuilder {
+    fn in_session(&self, session: &str, message: &Value) -> Call {
         self.post(message).header("Mcp-Session-Id", session)
     }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use omni_relay::simulator::User;
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Bed, Events, initialize, list};
+use crate::contract::Call;
 use crate::http::problem;
 use crate::world::{MODEL, Setting};
 
@@ -32,7 +33,7 @@ async fn token(bed: &Bed, key: &str, user: &str) -> String {
     minted(bed, key, &format!("users/{user}/mcp-token"), &json!({})).await
 }
 
-fn with(bed: &Bed, token: &str) -> RequestBuilder {
+fn with(bed: &Bed, token: &str) -> Call {
     bed.bare(Method::POST).bearer_auth(token).json(&list())
 }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::bed::{Bed, bearer};
 use super::book::Book;
 use super::script::{Ask, Op, Script, TENANTS};
+use crate::contract::{Call, Client};
 use crate::world::{MODEL, SECRET};
 
 /// Longer than a relay takes to find out that its Redis is silent.
@@ -23,7 +24,7 @@ pub(super) const SECRET_WORD: &str = "chrysanthemum";
 pub(super) struct Story {
     pub(super) script: Script,
     pub(super) bed: Bed,
-    pub(super) http: reqwest::Client,
+    pub(super) http: Client,
     pub(super) book: Mutex<Book>,
 }
 
@@ -32,7 +33,7 @@ pub(super) type Reply = Option<(u16, Value)>;
 
 impl Story {
     pub(super) fn new(script: Script, bed: Bed) -> Arc<Self> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client");
+        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client").into();
         Arc::new(Self { script, bed, http, book: Mutex::new(Book::new()) })
     }
 
@@ -326,8 +327,11 @@ impl Story {
         let body = json!({"modelId": MODEL, "prompt": format!("{SECRET_WORD} elsewhere {number}"),
             "webhookSigningSecret": SECRET, "webhookUrl": format!("{}/webhooks/omni", self.bed.urls[replica])});
         let url = format!("{}/api/v1/ai/jobs", self.bed.sim.url());
-        let reply = sent(self.http.post(url).bearer_auth("omni_osk_of-a-person").json(&body)).await;
-        let Some((201, created)) = reply else { return shown(&reply) };
+        let omnis = reqwest::Client::new().post(url).bearer_auth("omni_osk_of-a-person").json(&body);
+        let created: Value = match omnis.send().await {
+            Ok(answer) if answer.status() == 201 => answer.json().await.unwrap_or_default(),
+            _ => return "no answer".to_owned(),
+        };
         let id = |name: &str| created[name].as_str().and_then(|id| id.parse().ok()).expect("an id");
         self.book().elsewhere.push((id("jobId"), id("conversationId")));
         created["jobId"].to_string()
@@ -363,7 +367,7 @@ impl Story {
     }
 }
 
-async fn sent(request: reqwest::RequestBuilder) -> Reply {
+async fn sent(request: Call) -> Reply {
     let response = request.send().await.ok()?;
     let status = response.status().as_u16();
     let body = response.bytes().await.ok()?;

@@ -206,8 +206,12 @@ impl Story {
         for job in self.bed.sim.jobs().iter().filter(|job| job.state == JobState::Complete) {
             let url = format!("{}/api/v1/ai/jobs/{}/result", self.bed.sim.url(), job.id);
             for _ in 0..40 {
-                let response =
-                    self.http.get(&url).bearer_auth("omni_osk_of-a-person").send().await.expect("omni answers");
+                let response = reqwest::Client::new()
+                    .get(&url)
+                    .bearer_auth("omni_osk_of-a-person")
+                    .send()
+                    .await
+                    .expect("omni answers");
                 if response.status() == 200 {
                     let body: Value = response.json().await.expect("JSON");
                     messages.insert(job.id.to_string(), body["message"].as_str().unwrap_or_default().to_owned());

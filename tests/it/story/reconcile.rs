@@ -435,7 +435,7 @@ async fn ask_in_omni(world: &World, prompt: &str) {
 }
 
 async fn ask_as(world: &World, user: &User, prompt: &str) {
-    let request = world.http.post(format!("{}/api/v1/ai/jobs?userId={}", world.sim.url(), user.id));
+    let request = reqwest::Client::new().post(format!("{}/api/v1/ai/jobs?userId={}", world.sim.url(), user.id));
     let request = request.bearer_auth("omni_osk_test").json(&json!({"modelId": MODEL, "prompt": prompt}));
     assert_eq!(request.send().await.unwrap().status(), 201);
 }

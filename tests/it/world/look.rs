@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Asked, PATIENCE, World};
+use crate::contract::Contract;
 
 impl World {
     /// Runs a command on the world's Redis, on a connection of its own.
@@ -30,7 +31,9 @@ impl World {
         let mut command = redis::cmd("XRANGE");
         command.arg(key).arg("-").arg("+");
         let reply: StreamRangeReply = self.redis(&command).await;
-        reply.ids.into_iter().map(|entry| event(&entry.map)).collect()
+        let contract = Contract::of(&self.url).await;
+        let entries = reply.ids.into_iter().map(|entry| (fields(&entry.map), event(&entry.map)));
+        entries.inspect(|(fields, event)| contract.check_entry(fields, event)).map(|(_, event)| event).collect()
     }
 
     /// The terminal entry of a prompt, waited for.
@@ -90,15 +93,17 @@ impl World {
     }
 }
 
+/// An entry's fields as they stand.
+fn fields(fields: &HashMap<String, redis::Value>) -> Value {
+    let text = |value: &redis::Value| -> String { redis::from_redis_value(value.clone()).unwrap() };
+    fields.iter().map(|(name, value)| (name.clone(), Value::from(text(value)))).collect()
+}
+
 /// An entry's fields as the CloudEvent they are.
-pub(crate) fn event(fields: &HashMap<String, redis::Value>) -> Value {
-    let mut event = serde_json::Map::new();
-    for (name, value) in fields {
-        let value: String = redis::from_redis_value(value.clone()).unwrap();
-        let value = if name == "data" { serde_json::from_str(&value).expect("data is JSON") } else { value.into() };
-        event.insert(name.clone(), value);
-    }
-    Value::Object(event)
+pub(crate) fn event(entry: &HashMap<String, redis::Value>) -> Value {
+    let mut event = fields(entry);
+    event["data"] = serde_json::from_str(event["data"].as_str().expect("data")).expect("data is JSON");
+    event
 }
 
 pub(crate) fn is_terminal(entry: &Value) -> bool {

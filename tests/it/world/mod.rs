@@ -16,6 +16,7 @@ use omni_relay::runtime::{Clock, Lifecycle, Metrics, Outcome};
 use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
 
+use crate::contract::{Call, Client, Contract};
 use crate::redis::TestRedis;
 #[cfg(feature = "failpoints")]
 pub(crate) use check::rank;
@@ -34,7 +35,7 @@ pub(crate) struct World {
     pub(crate) namespace: String,
     pub(crate) redis_url: String,
     pub(crate) url: String,
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: Client,
     setting: Setting,
     relay: Option<Lifecycle>,
 }
@@ -77,7 +78,7 @@ impl World {
             namespace,
             redis_url,
             url: String::new(),
-            http: reqwest::Client::new(),
+            http: Client::new(),
             setting,
             relay: None,
         };
@@ -90,6 +91,7 @@ impl World {
         assert!(self.relay.is_none(), "the relay runs already");
         let port = self.url.rsplit_once(':').map(|(_, port)| port.parse().unwrap());
         let (url, relay) = self.relay(port).await;
+        Contract::of(&url).await;
         self.url = url;
         self.relay = Some(relay);
     }
@@ -194,8 +196,10 @@ impl World {
     pub(crate) async fn create_elsewhere(&self, prompt: &str) -> (uuid::Uuid, uuid::Uuid) {
         let body = json!({"modelId": MODEL, "prompt": prompt, "webhookSigningSecret": SECRET,
                           "webhookUrl": format!("{}/webhooks/omni", self.url)});
-        let request =
-            self.http.post(format!("{}/api/v1/ai/jobs", self.sim.url())).bearer_auth("omni_osk_test").json(&body);
+        let request = reqwest::Client::new()
+            .post(format!("{}/api/v1/ai/jobs", self.sim.url()))
+            .bearer_auth("omni_osk_test")
+            .json(&body);
         let created: Value = request.send().await.unwrap().json().await.unwrap();
         (text(&created, "jobId").parse().unwrap(), text(&created, "conversationId").parse().unwrap())
     }
@@ -226,7 +230,7 @@ impl Drop for World {
     }
 }
 
-async fn answered(request: reqwest::RequestBuilder) -> (u16, Value) {
+async fn answered(request: Call) -> (u16, Value) {
     let response = request.send().await.expect("the relay answers");
     (response.status().as_u16(), response.json().await.expect("JSON"))
 }
