@@ -1,7 +1,7 @@
 //! Composition: a configuration and parts become services and stages, each built once.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -20,15 +20,17 @@ use crate::omni::{ApiKey, McpClient, Omni, OmniOptions, WebhookVerifier};
 use crate::pipeline::intake::Tenants;
 use crate::pipeline::reconcile::{self, Pace, Tuning};
 use crate::pipeline::submit::WebhookTarget;
+use crate::pipeline::switch::Gate;
 use crate::pipeline::{
-    Canceller, Charts, DeadLetters, Directory, Gateway, Intake, IntakeStage, KeyRing, Limits, Process, Rater, Receiver,
-    Reconciler, Submitter, Worker, due,
+    Canceller, Charts, DeadLetters, Directory, Doctor, Explainer, Gateway, Intake, IntakeStage, KeyRing, Limits,
+    Pauses, Process, Rater, Receiver, Reconciler, Submitter, Switch, Worker, due, switch,
 };
 use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
 use crate::store::backlog::Limit;
 use crate::store::budget::Quota;
 use crate::store::connection::Redis;
+use crate::store::delivery::Stream;
 use crate::store::wake::Wake;
 use crate::store::{Policy, Store, health};
 
@@ -115,6 +117,7 @@ impl App {
         let redis = readiness.register("redis");
         let reach = reach(config, &store, parts.budget_window, config.users.create, readiness.register("omni"))?;
         let charts = Charts::new(store.clone(), reach.omni.clone(), reach.keys.clone());
+        let switch = Switch::default();
         let services = Services {
             store: store.clone(),
             intake: intake.clone(),
@@ -123,6 +126,10 @@ impl App {
             charts: config.results.charts.then_some(charts),
             rater: Rater::new(reach.omni.clone(), reach.keys.clone()),
             dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            switch: switch.clone(),
+            pauses: pauses(config, &store, &parts.clock),
+            explainer: reach.explainer(&store, pace, &parts.clock),
+            doctor: reach.doctor(config, &store, &parts.clock),
             gateway: gateway(config, &store, &reach)?,
             wake: wake.clone(),
             feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
@@ -140,15 +147,43 @@ impl App {
         let stop = parts.lifecycle.stop_handle();
         parts.lifecycle.spawn("health", health::run(store.clone(), redis, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
-        stages(config, &parts, &store, pace, intake, reach);
+        let operator = readiness.register("operator");
+        parts
+            .lifecycle
+            .spawn("pauses", switch::run(store.clone(), switch.clone(), operator, parts.lifecycle.stop_handle()));
+        let gate = |stream: Stream| switch.gate(stream, readiness.register(stream.stage()));
+        let gates = [Stream::Intake, Stream::Prompts, Stream::Inbox].map(gate);
+        stages(config, &parts, &store, pace, intake, reach, gates);
         Ok(Self { address, admin_address, store })
     }
 }
 
 /// Finds users as the relay does, in its budget, for commands that stand beside it. It makes nobody.
 pub fn directory(config: &Config, store: &Store) -> anyhow::Result<Directory> {
+    Ok(beside(config, store)?.directory)
+}
+
+/// Pauses and resumes, for those who stand beside the relay too.
+pub fn pauses(config: &Config, store: &Store, clock: &Clock) -> Pauses {
+    let tenants = config.callers.iter().filter_map(|caller| caller.tenant.clone()).collect();
+    Pauses::new(store.clone(), clock.clone(), tenants)
+}
+
+/// Tells stories, for commands that stand beside the relay.
+pub fn explainer(config: &Config, store: &Store) -> anyhow::Result<Explainer> {
+    let pace = pace(config, Tuning::default());
+    Ok(beside(config, store)?.explainer(store, pace, &Clock::system()))
+}
+
+/// Examines what the relay stands on, from beside it.
+pub fn doctor(config: &Config, store: &Store) -> anyhow::Result<Doctor> {
+    Ok(beside(config, store)?.doctor(config, store, &Clock::system()))
+}
+
+/// For commands: it makes nobody.
+fn beside(config: &Config, store: &Store) -> anyhow::Result<Reach> {
     let handle = Readiness::new().register("omni");
-    Ok(reach(config, store, hasten(BUDGET_WINDOW), UserCreation::Never, handle)?.directory)
+    reach(config, store, hasten(BUDGET_WINDOW), UserCreation::Never, handle)
 }
 
 /// Omni, the keys to it, and whom it knows.
@@ -156,6 +191,26 @@ struct Reach {
     omni: Arc<Omni>,
     keys: Arc<KeyRing>,
     directory: Directory,
+}
+
+impl Reach {
+    fn explainer(&self, store: &Store, pace: Pace, clock: &Clock) -> Explainer {
+        Explainer::new(store.clone(), self.keys.clone(), pace, clock.clone())
+    }
+
+    fn doctor(&self, config: &Config, store: &Store, clock: &Clock) -> Doctor {
+        Doctor {
+            store: store.clone(),
+            omni: self.omni.clone(),
+            keys: self.keys.clone(),
+            clock: clock.clone(),
+            warnings: config.warnings().to_vec(),
+            has_model: config.omni.model_id.is_some(),
+            webhook: config.webhook.public_url.clone().zip(config.webhook.secrets.first().cloned()),
+            claim_after: config.pipeline.claim_after,
+            backlog: backlog(config),
+        }
+    }
 }
 
 fn reach(
@@ -186,7 +241,8 @@ fn gateway(config: &Config, store: &Store, reach: &Reach) -> anyhow::Result<Gate
     Ok(Gateway::new(store.clone(), client, reach.keys.clone(), reach.directory.clone()))
 }
 
-fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Intake, reach: Reach) {
+fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Intake, reach: Reach, gates: [Gate; 3]) {
+    let [intake_gate, submit_gate, process_gate] = gates;
     let Reach { omni, keys, directory } = reach;
     let limits = |handlers| Limits {
         handlers,
@@ -204,6 +260,8 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
         webhook: webhook.map(|(url, secret)| WebhookTarget { url: url.to_string(), secret: secret.clone() }),
         pace,
         weight: weights(&config.callers),
+        switch: submit_gate.switch().clone(),
+        short: Mutex::default(),
     };
     let reconciler = Reconciler {
         store: store.clone(),
@@ -212,6 +270,7 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
         directory,
         clock: parts.clock.clone(),
         pace,
+        switch: submit_gate.switch().clone(),
     };
     parts.lifecycle.spawn("reconcile", reconcile::run(reconciler, parts.lifecycle.stop_handle()));
     let process = Process {
@@ -227,13 +286,13 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
     let (clock, lifecycle) = (&parts.clock, &parts.lifecycle);
     let run = |handlers| (store.clone(), clock.clone(), limits(handlers));
     let (store, clock, one) = run(1);
-    let intake = Worker::new(Arc::new(intake), store, clock, one, lifecycle, &consumer);
+    let intake = Worker::new(Arc::new(intake), store, clock, one, intake_gate, lifecycle, &consumer);
     lifecycle.spawn("intake", intake.run());
     let (store, clock, some) = run(SUBMIT_HANDLERS);
-    let submit = Worker::new(Arc::new(submitter), store, clock, some, lifecycle, &consumer);
+    let submit = Worker::new(Arc::new(submitter), store, clock, some, submit_gate, lifecycle, &consumer);
     lifecycle.spawn("submit", submit.run());
     let (store, clock, many) = run(PROCESS_HANDLERS);
-    let process = Worker::new(Arc::new(process), store, clock, many, lifecycle, &consumer);
+    let process = Worker::new(Arc::new(process), store, clock, many, process_gate, lifecycle, &consumer);
     lifecycle.spawn("process", process.run());
 }
 

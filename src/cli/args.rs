@@ -7,10 +7,14 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::ask::Ask;
+use super::audit::Audit;
 use super::completions::Completions;
 use super::config::Configuration;
 use super::dead::Dead;
 use super::demo::Demo;
+use super::doctor::Doctor;
+use super::explain::Explain;
+use super::pause::{Pause, Resume};
 use super::prompt::Prompt;
 use super::serve::Serve;
 use super::simulate::Simulate;
@@ -39,7 +43,12 @@ enum Command {
     Ask(Ask),
     Tail(Tail),
     Prompt(Prompt),
+    Explain(Explain),
     Dead(Dead),
+    Pause(Pause),
+    Resume(Resume),
+    Audit(Audit),
+    Doctor(Doctor),
     Users(Users),
     Webhook(Webhook),
     Config(Configuration),
@@ -76,7 +85,12 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Ask(command) => command.run(),
         Command::Tail(command) => command.run(config),
         Command::Prompt(command) => command.run(config),
+        Command::Explain(command) => command.run(config),
         Command::Dead(command) => command.run(config),
+        Command::Pause(command) => command.run(config),
+        Command::Resume(command) => command.run(config),
+        Command::Audit(command) => command.run(config),
+        Command::Doctor(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Webhook(command) => command.run(),
         Command::Config(command) => command.run(config),

@@ -3,12 +3,16 @@
 mod args;
 mod ask;
 mod attach;
+mod audit;
 mod completions;
 mod config;
 mod dead;
 mod demo;
 mod dirs;
+mod doctor;
 mod events;
+mod explain;
+mod pause;
 mod prompt;
 mod relay;
 mod runtime;

@@ -111,6 +111,12 @@ impl Access {
         caller.map_or((&[], &[]), |caller| (&caller.models, &caller.topics))
     }
 
+    /// Refuses a caller who does not see all tenants: what it asks for is everybody's.
+    pub(super) fn of_everybody(&self) -> Result<(), Problem> {
+        let detail = "only a caller without a tenant may do this";
+        if self.everybody { Ok(()) } else { Err(Problem::new(Code::OperatorsOnly, detail)) }
+    }
+
     /// Whether the caller may know what belongs to this tenant.
     pub(super) fn sees_tenant(&self, tenant: &Tenant) -> bool {
         self.everybody || *tenant == self.tenant

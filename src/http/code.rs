@@ -17,6 +17,7 @@ pub(super) enum Code {
     Unauthorized,
     InvalidToken,
     MissingScope,
+    OperatorsOnly,
     NotAllowed,
     UserNotFound,
     UserAmbiguous,
@@ -26,6 +27,9 @@ pub(super) enum Code {
     ConversationNotFound,
     NoTokens,
     DeadLetterNotFound,
+    StageNotFound,
+    TenantNotFound,
+    NothingKnown,
     ResultNotFound,
     ChartNotFound,
     SessionNotFound,
@@ -61,6 +65,7 @@ impl Code {
             Self::MalformedJson | Self::InvalidPosition | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Unauthorized | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::MissingScope
+            | Self::OperatorsOnly
             | Self::NotAllowed
             | Self::UserNotFound
             | Self::UserAmbiguous
@@ -70,6 +75,9 @@ impl Code {
             | Self::ConversationNotFound
             | Self::NoTokens
             | Self::DeadLetterNotFound
+            | Self::StageNotFound
+            | Self::TenantNotFound
+            | Self::NothingKnown
             | Self::ResultNotFound
             | Self::ChartNotFound
             | Self::SessionNotFound

@@ -1,11 +1,12 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
 //! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `chart`, `cancel`, `feedback`, `events`,
-//! `entries`, `conversation_token`, `mcp_token`, `mcp`, `dead_letters`, `dead_letter`, `probes`. Who may call stands in
-//! `auth`, how failures look in `problem`, what happens around every request in `middleware`, and all of it, for programs, in
-//! `contract`.
+//! `entries`, `conversation_token`, `mcp_token`, `mcp`, `dead_letters`, `dead_letter`, `explain`, `doctor`,
+//! `pauses`, `audit`, `drain`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every
+//! request in `middleware`, and all of it, for programs, in `contract`.
 
 mod attempts;
+mod audit;
 mod auth;
 mod batch;
 mod body;
@@ -17,8 +18,11 @@ mod conversation_token;
 mod cors;
 mod dead_letter;
 mod dead_letters;
+mod doctor;
+mod drain;
 mod entries;
 mod events;
+mod explain;
 mod feed;
 mod feedback;
 mod frame;
@@ -26,6 +30,8 @@ mod history;
 mod mcp;
 mod mcp_token;
 mod middleware;
+mod parameters;
+mod pauses;
 mod position;
 mod probes;
 mod problem;
@@ -57,7 +63,9 @@ use contract::openapi;
 
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
-use crate::pipeline::{Canceller, Charts, DeadLetters, Gateway, Intake, Rater, Receiver};
+use crate::pipeline::{
+    Canceller, Charts, DeadLetters, Doctor, Explainer, Gateway, Intake, Pauses, Rater, Receiver, Switch,
+};
 use crate::runtime::{Clock, Metrics, Readiness, Stop};
 use crate::store::Store;
 use crate::store::wake::Wake;
@@ -79,6 +87,14 @@ pub struct Services {
     pub rater: Rater,
     /// Replays and discards.
     pub dead_letters: DeadLetters,
+    /// What this process begins.
+    pub switch: Switch,
+    /// Pauses and resumes.
+    pub pauses: Pauses,
+    /// Tells stories.
+    pub explainer: Explainer,
+    /// Examines.
+    pub doctor: Doctor,
     /// Passes agents' requests on.
     pub gateway: Gateway,
     /// Wakes those who wait.
@@ -123,7 +139,7 @@ pub fn public(services: Services) -> Router {
         .routes(routes!(documents::openapi))
         .routes(routes!(documents::asyncapi));
     let (router, mut described) = calls.split_for_parts();
-    described.merge(metrics().into_openapi());
+    described.merge(own().into_openapi());
     let documents = Documents::new(described, services.store.keys().namespace());
     #[cfg(feature = "docs")]
     let router = router.merge(contract::page());
@@ -146,6 +162,14 @@ fn v1() -> OpenApiRouter<Services> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letter::show, dead_letter::discard))
         .routes(routes!(dead_letter::replay))
+        .routes(routes!(explain::explain))
+        .routes(routes!(doctor::examine))
+        .routes(routes!(pauses::list))
+        .routes(routes!(pauses::pause_stage))
+        .routes(routes!(pauses::resume_stage))
+        .routes(routes!(pauses::pause_tenant))
+        .routes(routes!(pauses::resume_tenant))
+        .routes(routes!(audit::list))
 }
 
 /// What other methods are told is decided where the three are.
@@ -154,11 +178,12 @@ fn agents() -> UtoipaMethodRouter<Services> {
     (schemas, paths, methods.fallback(mcp::listen))
 }
 
-fn metrics() -> OpenApiRouter<Services> {
-    OpenApiRouter::default().routes(routes!(probes::metrics))
+/// What concerns this process alone.
+fn own() -> OpenApiRouter<Services> {
+    OpenApiRouter::default().routes(routes!(probes::metrics)).routes(routes!(drain::drain))
 }
 
-/// `/metrics`.
+/// `/metrics` and `/drain`.
 pub fn admin(services: Services) -> Router {
-    middleware::framed(metrics().into()).with_state(services)
+    middleware::framed(own().into()).with_state(services)
 }

@@ -233,7 +233,8 @@ mod tests {
     fn an_answer_that_is_late_is_told_from_one_that_failed() {
         let problem = Problem::from(Halt::Omni(OmniError::Late));
         assert_eq!((problem.status.as_u16(), problem.code), (504, Code::OmniTimeout));
-        let problem = Problem::from(Halt::Wait { pause: Duration::from_millis(1001), cause: "budget" });
+        let problem =
+            Problem::from(Halt::Wait { pause: Duration::from_millis(1001), cause: crate::model::Cause::Budget });
         assert_eq!((problem.status.as_u16(), problem.retry_after()), (429, Some(2)));
     }
 }

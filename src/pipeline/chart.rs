@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::flights::Flights;
 use super::keyring::{Halt, KeyRing};
+use crate::model::Cause;
 use crate::omni::{Omni, OmniError};
 use crate::store::Store;
 use crate::store::charts::Chart;
@@ -38,7 +39,7 @@ impl Charts {
             return Ok(kept);
         }
         let Some(_flight) = self.flights.take(&id.to_string(), FETCHED.0).await else {
-            return Err(Halt::Wait { pause: FETCHED.1, cause: "the same chart" });
+            return Err(Halt::Wait { pause: FETCHED.1, cause: Cause::Shared });
         };
         if let Some(kept) = self.store.chart(conversation, id).await? {
             return Ok(kept);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::flights::{Flight, Flights};
 use super::keyring::{Halt, KeyRing, Permit};
 use crate::config::UserCreation;
-use crate::model::User;
+use crate::model::{Cause, User};
 use crate::omni::{Omni, OmniError, UserPage, UserSearch};
 use crate::runtime::hasten;
 use crate::store::users::Remembered;
@@ -128,7 +128,7 @@ impl Directory {
             return Ok(known);
         }
         let Some(flight) = self.flights.take(external_id, hasten(LOOKED_UP.0)).await else {
-            return Err(Halt::Wait { pause: hasten(LOOKED_UP.1), cause: "a look-up of the same user" });
+            return Err(Halt::Wait { pause: hasten(LOOKED_UP.1), cause: Cause::User });
         };
         Ok(match self.remembered(external_id, anew).await? {
             Some(known) => known,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::keyring::Halt;
 use super::stage::Disposition;
 use crate::model::entry::About;
-use crate::model::{Conversation, EntryType, Finding, JobState, PromptId};
+use crate::model::{Cause, Conversation, EntryType, Finding, JobState, PromptId};
 use crate::omni::{JobStatus, OmniError};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -112,8 +112,8 @@ pub(super) fn job_failed(status: &JobStatus) -> End {
 pub(super) fn after(halt: Halt) -> Result<Disposition, StoreError> {
     Ok(match halt {
         Halt::Wait { pause, cause } => Disposition::Wait { pause, cause },
-        Halt::Omni(OmniError::Throttled { .. }) => Disposition::Wait { pause: Duration::ZERO, cause: "rate limit" },
-        Halt::Omni(OmniError::Unauthorized) => Disposition::Wait { pause: Duration::ZERO, cause: "no key" },
+        Halt::Omni(OmniError::Throttled { .. }) => Disposition::Wait { pause: Duration::ZERO, cause: Cause::RateLimit },
+        Halt::Omni(OmniError::Unauthorized) => Disposition::Wait { pause: Duration::ZERO, cause: Cause::NoKey },
         Halt::Omni(error) => Disposition::Retry { error: error.to_string(), not_before: error.retry_after() },
         Halt::Odd(error) => Disposition::Retry { error, not_before: None },
         Halt::Store(error) => return Err(error),

@@ -12,7 +12,7 @@ use crate::model::dead_letter::Reason;
 use crate::model::entry::{About, Entry, EntryType};
 use crate::model::prompt::{Body, Defaults, Invalid};
 use crate::model::work::Envelope;
-use crate::model::{Conversation, Finding, Phase, PromptId, Tenant, Verdict};
+use crate::model::{Cause, Conversation, Finding, Phase, PromptId, Tenant, Verdict};
 use crate::runtime::{Clock, TraceContext, failpoint};
 use crate::store::accept::{Accepted, Intake as Accepting};
 use crate::store::backlog::Share;
@@ -277,7 +277,7 @@ impl Stage for IntakeStage {
         let error = match self.accept(delivery, bytes).await {
             Ok(()) => return Ok(Disposition::Accepted),
             Err(IntakeError::Store(error)) => return Err(error),
-            Err(IntakeError::Full(Share::All)) => return Ok(Disposition::Hold { pause: FULL, cause: "backlog" }),
+            Err(IntakeError::Full(Share::All)) => return Ok(Disposition::Hold { pause: FULL, cause: Cause::Backlog }),
             Err(error) => error,
         };
         let message = match &error {

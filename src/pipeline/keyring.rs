@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::model::Cause;
 use crate::omni::{ApiKey, OmniError};
 use crate::runtime::readiness::Handle;
 use crate::store::budget::{Closed, Errand, Grant, Quota, Room};
@@ -14,8 +15,6 @@ use crate::store::{Store, StoreError};
 
 /// How much rarer quiet jobs are looked at when the budget is used up.
 const RAREST: f64 = 4.0;
-/// What is waited for while Omni refuses a key.
-pub(super) const NO_KEY: &str = "no key";
 
 /// The configured keys; there is at least one.
 pub struct KeyRing {
@@ -52,8 +51,8 @@ pub enum Halt {
     Wait {
         /// Until there is.
         pause: Duration,
-        /// What it waits for: a label.
-        cause: &'static str,
+        /// What it waits for.
+        cause: Cause,
     },
     /// Omni's answer.
     #[error(transparent)]
@@ -75,18 +74,19 @@ impl KeyRing {
         (!keys.is_empty()).then(|| Self { store, quota, keys, next: AtomicUsize::new(0), readiness })
     }
 
-    /// How many of `most` creates may start now; with none, how long there will be no room.
-    pub async fn startable(&self, most: usize) -> Result<Result<usize, Duration>, StoreError> {
+    /// How many of `most` creates may start now; with none, how long there will be no room, and why.
+    pub async fn startable(&self, most: usize) -> Result<Result<usize, (Duration, Cause)>, StoreError> {
         let mut starts = 0;
-        let mut pause = Duration::MAX;
+        let mut pause = (Duration::MAX, Cause::NoKey);
         for key in &self.keys {
             let wanted = u32::try_from(most - starts).unwrap_or(u32::MAX);
             match self.store.room(key.api.id(), wanted, self.quota).await? {
                 Room::For(some) => starts += some.min(wanted) as usize,
-                Room::NotBefore(time) | Room::Closed(time, Closed::Throttled) => pause = pause.min(time),
+                Room::NotBefore(time) => pause = pause.min((time, Cause::Budget)),
+                Room::Closed(time, Closed::Throttled) => pause = pause.min((time, Cause::RateLimit)),
                 Room::Closed(time, Closed::Refused) => {
                     self.refused(key, true);
-                    pause = pause.min(time);
+                    pause = pause.min((time, Cause::NoKey));
                 }
             }
             if starts == most {
@@ -94,6 +94,15 @@ impl KeyRing {
             }
         }
         Ok(if starts > 0 { Ok(starts) } else { Err(pause) })
+    }
+
+    /// Every key's id, and the room it has to start jobs. Counts nothing.
+    pub async fn rooms(&self) -> Result<Vec<(&str, Room)>, StoreError> {
+        let mut rooms = Vec::new();
+        for key in &self.keys {
+            rooms.push((key.api.id(), self.store.room(key.api.id(), 1, self.quota).await?));
+        }
+        Ok(rooms)
     }
 
     /// A key that may send `requests` to start a job: the first with room, in turn.
@@ -157,7 +166,7 @@ impl KeyRing {
         if let Some(key) = own {
             match self.ask(key, errand, requests).await? {
                 Ok(permit) => return Ok(permit),
-                Err((_, NO_KEY)) => {}
+                Err((_, Cause::NoKey)) => {}
                 Err((pause, cause)) => return Err(Halt::Wait { pause, cause }),
             }
         }
@@ -170,7 +179,7 @@ impl KeyRing {
         errand: Errand,
         requests: u32,
     ) -> Result<Permit<'a>, Halt> {
-        let mut soonest = (Duration::MAX, NO_KEY);
+        let mut soonest = (Duration::MAX, Cause::NoKey);
         for key in keys {
             match self.ask(key, errand, requests).await? {
                 Ok(permit) => return Ok(permit),
@@ -187,7 +196,7 @@ impl KeyRing {
         key: &'a Key,
         errand: Errand,
         requests: u32,
-    ) -> Result<Result<Permit<'a>, (Duration, &'static str)>, StoreError> {
+    ) -> Result<Result<Permit<'a>, (Duration, Cause)>, StoreError> {
         let grant = self.store.grant(key.api.id(), errand, requests, self.quota).await?;
         let (outcome, answer) = match grant {
             Grant::Go { at, used } => {
@@ -196,12 +205,12 @@ impl KeyRing {
             }
             Grant::Wait(pause) => {
                 key.used.store(self.quota.limit, Ordering::Relaxed);
-                ("waits", Err((pause, "budget")))
+                ("waits", Err((pause, Cause::Budget)))
             }
-            Grant::Closed(pause, Closed::Throttled) => ("closed", Err((pause, "rate limit"))),
+            Grant::Closed(pause, Closed::Throttled) => ("closed", Err((pause, Cause::RateLimit))),
             Grant::Closed(pause, Closed::Refused) => {
                 self.refused(key, true);
-                ("closed", Err((pause, NO_KEY)))
+                ("closed", Err((pause, Cause::NoKey)))
             }
         };
         metrics::counter!("omni_relay_budget_total", "errand" => errand.as_str(), "outcome" => outcome).increment(1);

@@ -9,8 +9,8 @@ use serde_json::{Map, json};
 use tokio::time::{Instant, sleep};
 
 use super::directory::Directory;
-use super::keyring::{Halt, KeyRing, NO_KEY};
-use crate::model::{Tenant, User};
+use super::keyring::{Halt, KeyRing};
+use crate::model::{Cause, Tenant, User};
 use crate::omni::{McpAnswer, McpClient, McpRequest, OmniError};
 use crate::runtime::hasten;
 use crate::store::{Store, StoreError};
@@ -91,7 +91,7 @@ impl Gateway {
 async fn patiently<T, F: Future<Output = Result<T, Halt>>>(until: Instant, ask: impl Fn() -> F) -> Result<T, Halt> {
     loop {
         match ask().await {
-            Err(Halt::Wait { cause: NO_KEY, .. }) => return Err(OmniError::Unauthorized.into()),
+            Err(Halt::Wait { cause: Cause::NoKey, .. }) => return Err(OmniError::Unauthorized.into()),
             Err(Halt::Wait { pause, .. }) if Instant::now() + pause < until => sleep(pause).await,
             answer => return answer,
         }

@@ -2,7 +2,7 @@
 //!
 //! A prompt passes [`intake`], [`submit`], Omni, [`receive`] and [`process`]; what has to wait passes [`due`], what stays
 //! quiet [`reconcile`]. Each stage decides, and says so as a [`stage::Disposition`]; only the one loop in [`worker`]
-//! settles deliveries.
+//! settles deliveries. What operators hold back is a [`switch`], set by [`pauses`]; [`explain`] and [`doctor`] tell them why.
 
 mod answer;
 pub mod cancel;
@@ -11,8 +11,10 @@ mod creation;
 pub mod dead_letters;
 mod decide;
 pub mod directory;
+pub mod doctor;
 pub mod due;
 mod ending;
+pub mod explain;
 pub mod feedback;
 mod flights;
 mod in_work;
@@ -20,26 +22,33 @@ pub mod intake;
 pub mod keyring;
 mod limits;
 pub mod mcp;
+pub mod pauses;
 pub mod process;
 mod progress;
 pub mod receive;
 pub mod reconcile;
 mod settle;
 pub mod stage;
+pub mod story;
 pub mod submit;
+pub mod switch;
 pub mod worker;
 
 pub use cancel::Canceller;
 pub use chart::Charts;
 pub use dead_letters::DeadLetters;
 pub use directory::Directory;
+pub use doctor::Doctor;
+pub use explain::Explainer;
 pub use feedback::{NotRated, Rater};
 pub use intake::{Intake, IntakeError, IntakeStage};
 pub use keyring::KeyRing;
 pub use limits::Limits;
 pub use mcp::Gateway;
+pub use pauses::{NotPaused, Pauses};
 pub use process::Process;
 pub use receive::Receiver;
 pub use reconcile::Reconciler;
 pub use submit::Submitter;
+pub use switch::Switch;
 pub use worker::Worker;

@@ -14,7 +14,8 @@ use super::ending::{End, Ended, Subject, after, failed, job_failed};
 use super::keyring::{Halt, KeyRing};
 use super::stage::{Disposition, Stage};
 use crate::model::{
-    Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, Phase, PromptId, Reason, Verdict, Webhook,
+    Cause, Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, Phase, PromptId, Reason, Verdict,
+    Webhook,
 };
 use crate::omni::{JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::{Clock, failpoint};
@@ -67,7 +68,7 @@ impl Process {
         let expired =
             record.as_ref().is_some_and(|record| record.expiring.is_some() && record.cancel_requested.is_none());
         let step = match decide(phase, &webhook.state, sending_for) {
-            Step::Hold => return Ok(Disposition::Wait { pause: HOLD, cause: "create being recorded" }),
+            Step::Hold => return Ok(Disposition::Wait { pause: HOLD, cause: Cause::Recording }),
             Step::Ignore => return Ok(Disposition::Done),
             step => step,
         };

@@ -7,9 +7,9 @@ use tracing::{info, warn};
 use super::limits::Limits;
 use super::stage::{Disposition, Stage};
 use crate::model::dead_letter::{DeadLetter, Reason};
-use crate::model::{Attempt, Envelope, Finding, Verdict};
+use crate::model::{Attempt, Cause, Envelope, Finding, PromptId, Verdict};
 use crate::runtime::{Clock, failpoint};
-use crate::store::delivery::{Delivery, Settled};
+use crate::store::delivery::{Delivery, Settled, Wait, Why};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
 
@@ -40,8 +40,9 @@ impl Settler {
                     let decision = stage.overdue(&envelope.work).await?;
                     (self.carry_out(stage, delivery, Some(envelope), &decision).await?, decision.outcome())
                 } else {
-                    tracing::debug!(cause, ?pause, "waiting");
-                    (self.defer(delivery, envelope, *pause, None).await?, outcome)
+                    tracing::debug!(%cause, ?pause, "waiting");
+                    let prompt = stage.prompt(&envelope.work);
+                    (self.defer(delivery, prompt, envelope, *pause, Err(*cause)).await?, outcome)
                 }
             }
             (Disposition::Retry { error, not_before }, Some(envelope)) => {
@@ -94,16 +95,18 @@ impl Settler {
         }
         let pause = self.limits.backoff.delay(failed, not_before, fastrand::f64());
         info!(attempt = failed, error, ?pause, "attempt failed");
-        Ok((self.defer(delivery, envelope, pause, Some(error)).await?, "retry"))
+        let prompt = stage.prompt(&envelope.work);
+        Ok((self.defer(delivery, prompt, envelope, pause, Ok(error)).await?, "retry"))
     }
 
-    /// Puts the entry aside: after a failed attempt with its error, otherwise as a wait.
+    /// Puts the entry aside: after a failed attempt with its error, otherwise as a wait for its cause.
     async fn defer<W: serde::Serialize>(
         &self,
         delivery: &Delivery,
+        prompt: Option<PromptId>,
         envelope: &Envelope<W>,
         pause: Duration,
-        error: Option<&str>,
+        why: Result<&str, Cause>,
     ) -> Result<Settled, StoreError> {
         let now = self.clock.now_ms();
         let mut next = Envelope {
@@ -113,12 +116,18 @@ impl Settler {
             waits: envelope.waits,
             work: &envelope.work,
         };
-        match error {
-            Some(error) => next.failed(now, error.to_owned()),
-            None => next.waited(now),
-        }
+        let why = match why {
+            Ok(error) => {
+                next.failed(now, error.to_owned());
+                Why::Failed(next.attempts(), error)
+            }
+            Err(cause) => {
+                next.waited(now);
+                Why::Waits(cause)
+            }
+        };
         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.store.defer(delivery, now.saturating_add(pause), &next).await
+        self.store.defer(delivery, prompt, &Wait { now, until: now.saturating_add(pause), why }, &next).await
     }
 
     fn waited_too_long<W>(&self, envelope: &Envelope<W>) -> bool {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::dead_letter::Reason;
 use crate::model::work::VERSION;
-use crate::model::{Entry, Envelope, Finding, PromptId};
+use crate::model::{Cause, Entry, Envelope, Finding, PromptId};
 use crate::store::StoreError;
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::publish::Published;
@@ -33,16 +33,16 @@ pub enum Disposition {
     Wait {
         /// For how long.
         pause: Duration,
-        /// What it waits for: a label, no data.
-        cause: &'static str,
+        /// What it waits for.
+        cause: Cause,
     },
     /// It cannot go on now, and nothing may overtake it: it keeps its place, and is handled again after the pause. Counts no
     /// attempt.
     Hold {
         /// For how long.
         pause: Duration,
-        /// What it waits for: a label, no data.
-        cause: &'static str,
+        /// What it waits for.
+        cause: Cause,
     },
     /// It failed, and may work later. Counts one attempt.
     Retry {

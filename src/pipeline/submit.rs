@@ -1,7 +1,7 @@
 //! submit: takes prompts whose turn has come, leaves behind Omni's job and who waits for it. Safe to repeat because
 //! `queued → sending` lets one POST through: whoever finds `sending` never sends another.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -12,11 +12,12 @@ use super::directory::{Acting, Directory, NoUser};
 use super::keyring::{Halt, KeyRing};
 use super::reconcile::Pace;
 use super::stage::{Admission, Disposition, Stage};
+use super::switch::Switch;
 use crate::model::dead_letter::Reason;
 use crate::model::entry::{About, Entry, EntryType};
 use crate::model::event::Correlation;
 use crate::model::retry::doubling;
-use crate::model::{Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
+use crate::model::{Cause, Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
 use crate::omni::{CreateJob, Created, Omni, OmniError, WebhookRequest};
 use crate::runtime::{Clock, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
@@ -51,6 +52,10 @@ pub struct Submitter {
     pub pace: Pace,
     /// A tenant's weight.
     pub weight: Box<dyn Fn(&str) -> u32 + core::marker::Send + Sync>,
+    /// What is held back.
+    pub switch: Switch,
+    /// When nothing could be started last (unix milliseconds), and why; nothing so far by default.
+    pub short: Mutex<Option<(u64, Cause)>>,
 }
 
 /// What came of sending a prompt to Omni.
@@ -61,6 +66,8 @@ enum Sent {
     NotTaken(Halt),
 }
 
+/// Between looks whether a tenant is resumed.
+const PAUSED: Duration = Duration::from_secs(2);
 /// Until those that are being sent have been.
 const SOON: Duration = Duration::from_millis(20);
 /// A busy conversation: first and longest wait.
@@ -97,6 +104,13 @@ impl Submitter {
                 (Sent::NotTaken(halt), _) => return after(record, envelope, halt),
             }
         }
+    }
+
+    /// What kept a prompt from being read since it was queued.
+    fn held(&self, record: &Record) -> Cause {
+        let short = *self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        let queued = record.at.get(&Phase::Queued).copied().unwrap_or_default();
+        short.filter(|(at, _)| *at >= queued).map_or(Cause::Turn, |(_, cause)| cause)
     }
 
     async fn send(
@@ -236,11 +250,16 @@ impl Stage for Submitter {
 
     async fn handle(&self, delivery: &Delivery, envelope: &Envelope<Submit>) -> Result<Disposition, StoreError> {
         let id = envelope.work.prompt_id;
-        let Some(record) = self.store.record(id).await? else {
+        let Some(mut record) = self.store.record(id).await? else {
             warn!(prompt.id = %id, "no record of a queued prompt");
             return Ok(Disposition::Done);
         };
+        record.held = Some(self.held(&record));
         match (record.phase, &record.request) {
+            // It had its turn before the pause.
+            (Phase::Queued, _) if self.switch.holds(&record.tenant()) => {
+                Ok(Disposition::Wait { pause: hasten(PAUSED), cause: Cause::Paused })
+            }
             (Phase::Queued, Some(prompt)) => self.submit(delivery, envelope, &record, prompt).await,
             (Phase::Sending, _) => Ok(outcome_unknown(&record)),
             _ => Ok(Disposition::Done),
@@ -256,7 +275,10 @@ impl Stage for Submitter {
                 Ok(Admission::Some(starts - busy))
             }
             Ok(_) => Ok(Admission::NotBefore(SOON)),
-            Err(pause) => Ok(Admission::NotBefore(pause)),
+            Err((pause, cause)) => {
+                *self.short.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.clock.now_ms(), cause));
+                Ok(Admission::NotBefore(pause))
+            }
         }
     }
 
@@ -292,7 +314,7 @@ fn after(record: &Record, envelope: &Envelope<Submit>, halt: Halt) -> Result<Dis
     Ok(match &error {
         OmniError::Conflict { .. } => {
             let pause = doubling(hasten(BUSY.0), hasten(BUSY.1), envelope.waits);
-            Disposition::Wait { pause, cause: "busy conversation" }
+            Disposition::Wait { pause, cause: Cause::Conversation }
         }
         OmniError::Refused { status, detail } => {
             let code = detail.code.clone().unwrap_or_else(|| format!("omni_{}", status.as_u16()));

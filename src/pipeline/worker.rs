@@ -15,6 +15,7 @@ use super::in_work::InWork;
 use super::limits::Limits;
 use super::settle::Settler;
 use super::stage::{Admission, Disposition, Stage};
+use super::switch::Gate;
 use crate::model::dead_letter::Reason;
 use crate::runtime::{Clock, Lifecycle, Stop, chain};
 use crate::store::delivery::{Delivery, Settled};
@@ -36,6 +37,7 @@ pub struct Worker<S> {
     store: Store,
     settler: Settler,
     limits: Limits,
+    gate: Gate,
     lifecycle: Lifecycle,
     stop: Stop,
     consumer: String,
@@ -49,6 +51,7 @@ impl<S: Stage> Worker<S> {
         store: Store,
         clock: Clock,
         limits: Limits,
+        gate: Gate,
         lifecycle: &Lifecycle,
         consumer: &str,
     ) -> Self {
@@ -59,6 +62,7 @@ impl<S: Stage> Worker<S> {
             store,
             settler,
             limits,
+            gate,
             lifecycle,
             stop,
             consumer: consumer.to_owned(),
@@ -78,6 +82,11 @@ impl<S: Stage> Worker<S> {
                 free = free(&permits) => free,
                 () = this.stop.requested() => break,
             };
+            // Asked last: a handler may have been waited for meanwhile.
+            tokio::select! {
+                () = this.gate.opened() => {}
+                () = this.stop.requested() => break,
+            }
             let round = tokio::select! {
                 round = this.round(&mut consumer, &free, &mut last_claim) => round,
                 () = this.stop.requested() => break,
@@ -148,13 +157,14 @@ impl<S: Stage> Worker<S> {
     fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, free: Vec<OwnedSemaphorePermit>) {
         for (delivery, permit) in deliveries.into_iter().zip(free) {
             let Some(held) = self.in_work.hold(delivery.id()) else { continue };
+            let handling = self.gate.begin();
             let this = self.clone();
             let prompt = tracing::field::Empty;
             let span =
                 tracing::info_span!("stage", stage = S::STREAM.stage(), entry = delivery.id(), prompt.id = prompt);
             let work = async move {
                 this.work(delivery).await;
-                drop((held, permit));
+                drop((held, permit, handling));
             };
             drop(self.lifecycle.spawn_child(S::STREAM.stage(), work.instrument(span)));
         }
@@ -188,7 +198,7 @@ impl<S: Stage> Worker<S> {
             Ok(envelope) => loop {
                 match self.stage.handle(delivery, envelope).await {
                     Ok(Disposition::Hold { pause, cause }) => {
-                        debug!(cause, ?pause, "waiting");
+                        debug!(%cause, ?pause, "waiting");
                         self.pause(pause).await;
                         if self.stop.is_requested() {
                             return "pending";

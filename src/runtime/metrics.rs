@@ -42,6 +42,7 @@ pub const REDIS_UP: &str = "omni_relay_redis_up";
 pub const DEAD_LETTERS: &str = "omni_relay_dead_letters_total";
 pub const RECONCILED: &str = "omni_relay_reconciled_total";
 pub const BUDGET: &str = "omni_relay_budget_total";
+pub const PAUSED: &str = "omni_relay_paused";
 pub const SSE_READERS: &str = "omni_relay_sse_readers";
 pub const KEYS_REFUSED: &str = "omni_relay_omni_keys_refused";
 
@@ -65,6 +66,7 @@ pub const METRICS: &[Metric] = &[
     Metric { name: RECONCILED, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },
     Metric { name: BUDGET, kind: Kind::Counter, unit: Unit::Count, labels: &["errand", "outcome"], help: "requests to omni that the budget was asked for, and what it said" },
     Metric { name: KEYS_REFUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "api keys that omni refuses, as this process knows" },
+    Metric { name: PAUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "1 while this process begins nothing new in a stage, because it is paused or the process drains, else 0" },
     Metric { name: SSE_READERS, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "readers of server-sent events that this process serves" },
 ];
 

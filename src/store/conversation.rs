@@ -20,6 +20,13 @@ pub struct Stored {
     pub event: Box<RawValue>,
 }
 
+impl Stored {
+    /// The CloudEvents `id`: `<promptId>:<type>`.
+    pub fn name(&self) -> &str {
+        self.fields.iter().find(|(name, _)| name == "id").map(|(_, id)| id.as_str()).unwrap_or_default()
+    }
+}
+
 impl Store {
     /// At most `count` entries after `after` (`0` from the beginning), oldest first.
     pub async fn entries(
@@ -29,6 +36,14 @@ impl Store {
         count: usize,
     ) -> Result<Vec<Stored>, StoreError> {
         self.range(conversation, &format!("({after}"), "+", count).await
+    }
+
+    /// The newest entries, at most `count`, oldest first.
+    pub async fn newest(&self, conversation: &Conversation, count: usize) -> Result<Vec<Stored>, StoreError> {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(self.keys.conversation(conversation)).arg("+").arg("-").arg("COUNT").arg(count);
+        let reply: StreamRangeReply = self.redis.query(&command).await?;
+        reply.ids.into_iter().rev().map(|entry| stored(&entry)).collect()
     }
 
     /// One entry by its id in the stream.

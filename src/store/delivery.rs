@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::keys::Keys;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
-use crate::model::{Envelope, Submit};
+use crate::model::{Cause, Envelope, PromptId, Submit};
 
 static DONE: Move = script!("done");
 static RENEW: Move = script!("renew");
@@ -123,6 +123,26 @@ impl Delivery {
     }
 }
 
+/// Until when an entry waits, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait<'a> {
+    /// Unix milliseconds.
+    pub now: u64,
+    /// When it comes back, unix milliseconds.
+    pub until: u64,
+    /// Why.
+    pub why: Why<'a>,
+}
+
+/// Why an entry waits.
+#[derive(Debug, Clone, Copy)]
+pub enum Why<'a> {
+    /// It cannot go on.
+    Waits(Cause),
+    /// This attempt failed, with this error, which holds no data of the customer.
+    Failed(u32, &'a str),
+}
+
 /// Whether a move on a delivery took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -157,11 +177,12 @@ impl Store {
         Settled::from_words(&self.words(&call).await?)
     }
 
-    /// Later: the entry waits in `due` until `when` (unix milliseconds) and comes back as `envelope`.
+    /// Later: the entry waits in `due` and comes back as `envelope`. The record of `prompt`, where there is one, says why.
     pub async fn defer<W: Serialize>(
         &self,
         delivery: &Delivery,
-        when: u64,
+        prompt: Option<PromptId>,
+        wait: &Wait<'_>,
         envelope: &Envelope<W>,
     ) -> Result<Settled, StoreError> {
         let entry = serde_json::to_string(envelope).map_err(|_| StoreError::Corrupt { what: "an envelope" })?;
@@ -170,8 +191,14 @@ impl Store {
         let submit: Option<Envelope<Submit>> =
             (delivery.stream == Stream::Prompts).then(|| serde_json::from_str(&entry).ok()).flatten();
         let member = submit.map_or_else(|| delivery.id.clone(), |submit| submit.work.prompt_id.to_string());
-        let mut call = with_keys(&DEFER, &[delivery.stream.key(keys), &keys.due, &keys.due_entries]);
-        call.arg(&delivery.id).arg(delivery.consumer()).arg(when).arg(due_member(delivery.stream, &member)).arg(entry);
+        let record = keys.prompt(&prompt.map(|id| id.to_string()).unwrap_or_default());
+        let mut call = with_keys(&DEFER, &[delivery.stream.key(keys), &keys.due, &keys.due_entries, &record]);
+        call.arg(&delivery.id).arg(delivery.consumer()).arg(wait.until).arg(due_member(delivery.stream, &member));
+        call.arg(entry).arg(wait.now).arg(delivery.stream.stage());
+        match wait.why {
+            Why::Waits(cause) => call.arg(cause.as_str()).arg("").arg(""),
+            Why::Failed(attempt, error) => call.arg(Cause::Retry.as_str()).arg(attempt).arg(error),
+        };
         Settled::from_words(&self.words(&call).await?)
     }
 }

@@ -46,6 +46,7 @@ impl Store {
     /// Stores a verified webhook, once.
     pub async fn receive(&self, webhook: Webhook) -> Result<Received, StoreError> {
         let keys = &self.keys;
+        let job_id = webhook.job_id.to_string();
         let by_job = keys.seen_job(webhook.job_id, &webhook.state);
         let by_event = match &webhook.event_id {
             Some(id) => keys.seen_event(id),
@@ -54,7 +55,7 @@ impl Store {
         let entry = serde_json::to_string(&Envelope::new(Event::Webhook(webhook)))
             .map_err(|_| StoreError::Corrupt { what: "a webhook" })?;
         let mut call = with_keys(&RECEIVE, &[&keys.inbox, &by_event, &by_job]);
-        call.arg(entry).arg(millis(REMEMBERED));
+        call.arg(entry).arg(millis(REMEMBERED)).arg(job_id);
         let stored: bool = self.durably(&call, &keys.replicated).await?;
         Ok(if stored { Received::Stored } else { Received::Duplicate })
     }

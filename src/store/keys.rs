@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- |
 //! | `{N}:intake` | stream | prompts pushed by other programs: field `data` | until accepted or dead-lettered |
 //! | `{N}:intake:lease` | string | the consumer that reads `intake` in order | seconds, renewed |
-//! | `{N}:ready:<tenant>`, `{N}:turns` | list, zset | prompts whose conversation is free, and whose turn is next | until moved to `prompts` |
+//! | `{N}:ready:<tenant>`, `{N}:turns` | list, zset | prompts whose conversation is free, and whose turn is next; that of a paused tenant is `+inf` | until moved to `prompts`; until resumed |
 //! | `{N}:prompts` | stream | the next prompts to submit, as short as the free handlers | until settled |
 //! | `{N}:inbox` | stream | verified webhooks and findings of our own | until settled |
 //! | `{N}:prompt:<promptId>` | hash | the record | retention after the end; `request` goes at the end |
@@ -21,7 +21,8 @@
 //! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
 //! | `{N}:dead` | zset | open dead letters by time | until replayed, discarded or overtaken |
 //! | `{N}:dead:<id>` | hash | a dead letter; `closed` (`replayed`, `discarded`) once it is not in `dead` any more | as above; closed: retention, or its prompt's end |
-//! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled (`what`) which letter or prompt (`id`) | 90 d |
+//! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled, paused, resumed (`what`) which letter, prompt, stage or tenant (`id`), and `details` (JSON) | 90 d |
+//! | `{N}:paused` | hash | `stage:<name>`, `tenant:<name>` → who paused it, when and why (JSON) | until resumed |
 //! | `{N}:budget:<keyId>` | hash | one Omni key: `closed` until when and `why`, `strikes`; who waits for room: `finishing`, `polling` | minutes |
 //! | `{N}:budget:<keyId>:granted`, `:charged`, `:polls` | lists | when each request of the window went out; starts, with what they will need; polls | the window |
 //! | `{N}:user:<hash>` | string | Omni's id of the embed user with this external id (its hash), or `-`: nobody | 24 h; `-` 30 s |
@@ -75,6 +76,8 @@ pub struct Keys {
     pub dead: String,
     /// `{N}:audit`
     pub audit: String,
+    /// `{N}:paused`
+    pub paused: String,
     /// `{N}:unhandled`
     pub unhandled: String,
     /// `{N}:answers`
@@ -105,6 +108,7 @@ impl Keys {
             due_entries: control("due:entries"),
             dead: control("dead"),
             audit: control("audit"),
+            paused: control("paused"),
             unhandled: control("unhandled"),
             answers: control("answers"),
             replicated: control("replicated"),

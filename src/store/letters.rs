@@ -249,7 +249,7 @@ fn letter(fields: &HashMap<&str, String>) -> Option<Letter> {
 }
 
 /// One JSON array per death, one per line.
-fn attempts(history: &str) -> Result<Vec<Attempt>, StoreError> {
+pub(super) fn attempts(history: &str) -> Result<Vec<Attempt>, StoreError> {
     let mut all = Vec::new();
     for line in history.lines() {
         let attempts: Vec<Attempt> =

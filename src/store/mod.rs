@@ -3,11 +3,13 @@
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
 //! stands in [`backlog`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an MCP session is in
-//! [`mcp`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it. [`connection`] survives restarts,
+//! [`mcp`], what is paused in [`pauses`], who changed what in [`audit`]; what is left to tell of a prompt is read in [`story`], how
+//! Redis is in [`state`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it. [`connection`] survives restarts,
 //! dead connections and failovers.
 
 pub mod accept;
 pub mod attachments;
+pub mod audit;
 pub mod backlog;
 pub mod budget;
 pub mod cancel;
@@ -25,12 +27,15 @@ pub mod inbox;
 pub mod keys;
 pub mod letters;
 pub mod mcp;
+pub mod pauses;
 pub mod publish;
 pub mod reconcile;
 pub mod record;
 mod risks;
 mod script;
 pub mod settle;
+pub mod state;
+pub mod story;
 pub mod streams;
 pub mod submit;
 pub mod users;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::model::{Conversation, Phase, Prompt, PromptId, Tenant};
+use crate::model::{Cause, Conversation, Phase, Prompt, PromptId, Tenant};
 
 /// What Redis knows of a prompt.
 #[derive(Debug, Clone)]
@@ -46,6 +46,16 @@ pub struct Record {
     pub misses: u32,
     /// The terminal entry's id in the conversation's stream.
     pub entry: Option<String>,
+    /// The prompt it came to wait behind, last of all.
+    pub behind: Option<String>,
+    /// What kept it from being read between its queueing and its sending.
+    pub held: Option<Cause>,
+    /// How long it waited where for what: stage, cause, milliseconds.
+    pub waited: Vec<(String, Cause, u64)>,
+    /// What it was put aside for last: stage, cause, and until when (unix milliseconds).
+    pub waits: Option<(String, Cause, u64)>,
+    /// Attempts that failed: stage, number, when (unix milliseconds), and the error.
+    pub failed: Vec<(String, u32, u64, String)>,
 }
 
 impl Record {
@@ -74,12 +84,30 @@ impl Record {
         let (accepted, cancel_requested, replayed_at) =
             (time("at:accepted"), time("cancelRequested"), time("replayedAt"));
         let expiring = time("expiring");
+        let waits = fields.get("waits").and_then(|text| {
+            let mut words = text.split(' ');
+            Some((words.next()?.to_owned(), words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        });
+        let waited = fields.iter().filter_map(|(name, value)| {
+            let (stage, cause) = name.strip_prefix("waited:")?.split_once(':')?;
+            Some((stage.to_owned(), cause.parse().ok()?, value.parse().ok()?))
+        });
+        let failed = fields.iter().filter_map(|(name, value)| {
+            let (stage, attempt) = name.strip_prefix("failed:")?.split_once(':')?;
+            let (at, error) = value.split_once(' ')?;
+            Some((stage.to_owned(), attempt.parse().ok()?, at.parse().ok()?, error.to_owned()))
+        });
+        let (waited, failed) = (waited.collect(), failed.collect());
         Ok(Self {
             id,
             accepted,
             cancel_requested,
             replayed_at,
             expiring,
+            waits,
+            waited,
+            failed,
+            held: fields.get("held").and_then(|word| word.parse().ok()),
             conversation: fields.get("conversation").and_then(|name| Conversation::from_full(name)).ok_or(WHAT)?,
             phase: fields.get("phase").and_then(|word| word.parse().ok()).ok_or(WHAT)?,
             request: fields.get("request").map(|text| serde_json::from_str(text)).transpose().map_err(|_| WHAT)?,
@@ -97,6 +125,7 @@ impl Record {
             traceparent: fields.remove("traceparent").unwrap_or_default(),
             misses: fields.get("misses").and_then(|text| text.parse().ok()).unwrap_or_default(),
             entry: fields.remove("entry"),
+            behind: fields.remove("behind"),
             at,
         })
     }

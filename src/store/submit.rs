@@ -10,7 +10,7 @@ use super::delivery::{Delivery, Settled};
 use super::record::Record;
 use super::script::{Call, Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
-use crate::model::{Envelope, Event, Finding, Phase, PromptId};
+use crate::model::{Cause, Envelope, Event, Finding, Phase, PromptId};
 
 static TURN: Move = script!("turn");
 static SEND: Move = script!("send");
@@ -83,7 +83,8 @@ impl Store {
     }
 
     /// `queued → sending`, for the holder of the delivery alone. An answer that is lost on the way is asked for again, as
-    /// whoever finds `sending` and is not its sender must not send.
+    /// whoever finds `sending` and is not its sender must not send. What the record says
+    /// kept it from being read is written with it.
     pub async fn send(
         &self,
         delivery: &Delivery,
@@ -100,6 +101,7 @@ impl Store {
         let mut call = with_keys(&SEND, &[&keys.prompt(&id), &slot, &keys.deadlines, &keys.prompts]);
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(now).arg(next_check).arg(key_id);
         call.arg(Phase::Sending.sources()).arg(&sender).arg(user_id.map(|id| id.to_string()).unwrap_or_default());
+        call.arg(record.held.map_or("", Cause::as_str));
         let words = self.insist(&call, delivery, record.id, now, &sender).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["go", ""] => Ok(Send::Go(None)),

@@ -8,6 +8,7 @@ mod dead;
 mod demo;
 mod embedded;
 mod help;
+mod operator;
 mod serve;
 mod session;
 mod simulate;

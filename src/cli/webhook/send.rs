@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use reqwest::redirect::Policy;
-use reqwest::{Client, header};
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
 use super::super::{runtime, show};
 use super::given::{self, Secret};
-use crate::omni::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
+use crate::omni::{post_signed, test_event};
 use crate::runtime::Clock;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,19 +47,8 @@ impl Send {
             Some(file) => given::body(file)?,
             None => self.event(&now.to_string()),
         };
-        let timestamp = now.as_second().to_string();
-        let signature = sign(&secret, &timestamp, &body);
-        let request = Client::builder()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .build()?
-            .post(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(SIGNATURE_HEADER, signature)
-            .header(TIMESTAMP_HEADER, timestamp)
-            .body(body);
-        let response = request.send().await.with_context(|| format!("failed to reach {}", self.url))?;
-        let status = response.status();
+        let status = post_signed(&self.url, &secret, now, body, TIMEOUT).await;
+        let status = status.with_context(|| format!("failed to reach {}", self.url))?;
         show::print(&status.to_string())?;
         Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -70,7 +57,7 @@ impl Send {
         let event_id = format!("evt_{}", Uuid::new_v4().simple());
         let event = match self.job_id {
             Some(job_id) => json!({"event_id": event_id, "jobId": job_id, "status": self.state, "completed_at": now}),
-            None => json!({"event_id": event_id, "event": "relay.test"}),
+            None => return test_event(&event_id),
         };
         event.to_string().into_bytes()
     }

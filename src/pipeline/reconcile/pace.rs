@@ -97,7 +97,7 @@ impl Pace {
     }
 
     /// When the prompt's time is over, unix milliseconds; `None` where no deadline touches it.
-    pub(super) fn end(&self, record: &Record) -> Option<u64> {
+    pub fn end(&self, record: &Record) -> Option<u64> {
         let ours = match record.phase {
             Phase::Waiting | Phase::Queued => record.clock_started_at().saturating_add(millis(self.max_wait)),
             Phase::Sending | Phase::Submitted => since(record).saturating_add(millis(self.deadline)),

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::pace::{Pace, millis};
 use crate::model::{Finding, JobState, Phase, PromptId, Verdict};
 use crate::omni::{Omni, OmniError};
-use crate::pipeline::Directory;
 use crate::pipeline::keyring::{Halt, KeyRing};
 use crate::pipeline::progress::tell;
+use crate::pipeline::{Directory, Switch};
 use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
@@ -38,6 +38,8 @@ pub struct Reconciler {
     pub clock: Clock,
     /// When.
     pub pace: Pace,
+    /// What is held back.
+    pub switch: Switch,
 }
 
 /// What came of a look: a label of metrics.
@@ -48,7 +50,8 @@ pub async fn run(reconciler: Reconciler, stop: Stop) -> Result<(), StoreError> {
     let mut looks = FuturesUnordered::new();
     while !stop.is_requested() {
         let (taken, pause) = {
-            let take = reconciler.take(HANDS - looks.len());
+            let free = if reconciler.switch.drains() { 0 } else { HANDS - looks.len() };
+            let take = reconciler.take(free);
             tokio::pin!(take);
             loop {
                 tokio::select! {
@@ -162,7 +165,7 @@ impl Reconciler {
         match halt {
             // Not asked at all: as soon as it may be.
             Halt::Wait { pause, cause } => {
-                debug!(prompt.id = %record.id, cause, ?pause, "waiting");
+                debug!(prompt.id = %record.id, %cause, ?pause, "waiting");
                 self.again(record, pause + hasten(SPREAD).mul_f64(fastrand::f64()), end, "budget").await
             }
             // Its key is closed by now.

@@ -54,6 +54,7 @@ if free then
   redis.call('HSET', KEYS[2], 'active', ARGV[1])
   enqueue(KEYS[7], KEYS[8], KEYS[9], ARGV[2], ARGV[1], ARGV[8])
 else
+  redis.call('HSET', KEYS[1], 'behind', slot[3] or redis.call('LINDEX', KEYS[3], 0))
   redis.call('RPUSH', KEYS[3], ARGV[1])
 end
 redis.call('ZADD', KEYS[5], ARGV[7], ARGV[1])

@@ -26,9 +26,10 @@ local function lists(words, word)
   return string.find(words, ' ' .. word .. ' ', 1, true) ~= nil
 end
 
--- Writes down who changed what, and forgets what is older than 90 days.
-local function audit(stream, who, what, id)
-  redis.call('XADD', stream, '*', 'who', who, 'what', what, 'id', id)
+-- Writes down who changed what, with details (JSON) where there are any, and forgets what is older than 90 days.
+local function audit(stream, who, what, id, details)
+  local more = (details or '') ~= '' and {'details', details} or {}
+  redis.call('XADD', stream, '*', 'who', who, 'what', what, 'id', id, unpack(more))
   local oldest = math.max(0, tonumber(redis.call('TIME')[1]) - 90 * 86400) * 1000
   redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
 end
@@ -55,10 +56,23 @@ local function leave(backlog, record)
   weigh(backlog, -1, -bytes, tenant)
 end
 
+-- Whether a tenant is paused: its turn never comes, so its score is infinite, whether it has prompts or not.
+local function paused(turns, tenant)
+  return tonumber(redis.call('ZSCORE', turns, tenant) or '0') == math.huge
+end
+
+-- Gives a tenant that has prompts a turn a hair behind the one that is next: at the same score it would come before others by
+-- its name, and again whenever it leaves and joins.
+local function join(turns, tenant)
+  local first = redis.call('ZRANGEBYSCORE', turns, '-inf', '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  redis.call('ZADD', turns, string.format('%.17g', tonumber(first[2] or '0') + 0.0001), tenant)
+end
+
 -- Takes a prompt that is not sent out of every line it may wait in.
 local function unqueue(id, waiting, ready, turns, tenant, due, entries, member)
   redis.call('LREM', waiting, 1, id)
-  if redis.call('LREM', ready, 1, id) > 0 and redis.call('LLEN', ready) == 0 then redis.call('ZREM', turns, tenant) end
+  local gone = redis.call('LREM', ready, 1, id) > 0 and redis.call('LLEN', ready) == 0
+  if gone and not paused(turns, tenant) then redis.call('ZREM', turns, tenant) end
   redis.call('ZREM', due, member)
   redis.call('HDEL', entries, member)
 end
@@ -70,18 +84,15 @@ local function unread(stream)
 end
 
 -- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while few stand there unread
--- and nobody waits for a turn. A tenant that joins comes a hair behind the turn that is next: at the same score it would come
--- before others by its name, and again whenever it leaves and joins.
+-- and nobody waits for a turn.
 local function enqueue(prompts, turns, ready, tenant, id, window)
-  if redis.call('ZCARD', turns) == 0 and unread(prompts) < tonumber(window) then
+  local turn = redis.call('ZSCORE', turns, tenant)
+  if not turn and redis.call('ZCOUNT', turns, '-inf', '(+inf') == 0 and unread(prompts) < tonumber(window) then
     redis.call('XADD', prompts, '*', 'entry', '{"v":1,"promptId":"' .. id .. '"}')
     return
   end
   redis.call('RPUSH', ready, id)
-  if not redis.call('ZSCORE', turns, tenant) then
-    local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-    redis.call('ZADD', turns, string.format('%.17g', tonumber(first[2] or '0') + 0.0001), tenant)
-  end
+  if not turn then join(turns, tenant) end
 end
 
 -- The prompt that is next in a conversation when `id` lets go of it: '' for none, false when `id` does not hold it.

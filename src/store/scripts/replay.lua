@@ -41,6 +41,7 @@ else
     redis.call('HSET', KEYS[2], 'active', id)
     enqueue(KEYS[8], KEYS[9], KEYS[10], ARGV[7], id, ARGV[8])
   else
+    redis.call('HSET', KEYS[1], 'behind', redis.call('HGET', KEYS[2], 'active') or redis.call('LINDEX', KEYS[3], 0))
     redis.call('RPUSH', KEYS[3], id)
   end
 end

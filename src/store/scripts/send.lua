@@ -1,7 +1,7 @@
 -- send: queued -> sending, before the POST. Whoever finds `sending` never POSTs.
 -- KEYS 1 record 2 slot 3 deadlines 4 prompts
 -- ARGV 1 promptId 2 entry 3 consumer 4 now 5 next check 6 keyId 7 phases from which it may be sent 8 sender
---      9 Omni's id of the user or ''
+--      9 Omni's id of the user or '' 10 what kept it from being read, since it was queued
 -- {'go', conversationId or ''} {'phase', phase} {'cancelled'} {'missing'} {'lost'}
 if not held(KEYS[4], ARGV[2], ARGV[3]) then return {'lost'} end
 local phase = redis.call('HGET', KEYS[1], 'phase')
@@ -11,6 +11,6 @@ local again = phase == 'sending' and redis.call('HGET', KEYS[1], 'sender') == AR
 if not again and not lists(ARGV[7], phase) then return {'phase', phase} end
 if redis.call('HEXISTS', KEYS[1], 'cancelRequested') == 1 then return {'cancelled'} end
 redis.call('HSET', KEYS[1], 'phase', 'sending', 'at:sending', ARGV[4], 'keyId', ARGV[6], 'userId', ARGV[9],
-  'sender', ARGV[8])
+  'sender', ARGV[8], 'held', ARGV[10])
 redis.call('ZADD', KEYS[3], 'XX', ARGV[5], ARGV[1])
 return {'go', redis.call('HGET', KEYS[2], 'conversationId') or ''}

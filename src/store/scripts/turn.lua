@@ -4,7 +4,8 @@
 -- ARGV 1 tenant 2 stride (1 / weight) 3 how many may stand in the stream unread
 -- {'moved', promptId} {'changed'} {'idle'} {'enough'}
 local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if #first == 0 then return {'idle'} end
+-- The turns of those who are paused come last, which is never.
+if #first == 0 or tonumber(first[2]) == math.huge then return {'idle'} end
 if unread(KEYS[3]) >= tonumber(ARGV[3]) then return {'enough'} end
 if first[1] ~= ARGV[1] then return {'changed'} end
 local id = redis.call('LPOP', KEYS[2])

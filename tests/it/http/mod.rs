@@ -11,6 +11,7 @@ mod events;
 mod feedback;
 mod history;
 mod limits;
+mod operator;
 mod problems;
 mod prompts;
 mod sse;
@@ -92,6 +93,10 @@ impl Relay {
         let http = reqwest::Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap();
         let http = Client::from(http);
         http.get(format!("{}{path}", self.base)).timeout(PATIENCE).bearer_auth(key).send().await.unwrap()
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> Call {

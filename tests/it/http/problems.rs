@@ -119,11 +119,13 @@ async fn without_callers(seen: &mut Seen) {
         "/v1/conversations/x/events?from=x",
         "/v1/conversations/x/entries",
         "/v1/dead-letters/x",
+        "/v1/explain/nothing",
     ] {
         seen.see(relay.get(path)).await;
     }
     seen.see(relay.get("/v1/prompts/x").header("Origin", "https://evil.example.com")).await;
     seen.see(relay.post("/v1/conversations/x/token", "")).await;
+    seen.see(relay.post("/v1/stages/x/pause", "")).await;
     seen.see(relay.post("/v1/prompts", "{")).await;
     seen.see(relay.post("/v1/prompts", "{}")).await;
     seen.see(relay.post("/v1/prompts:batch", "{}")).await;
@@ -214,12 +216,18 @@ async fn with_callers(seen: &mut Seen) {
             .with("callers.acme.scopes", "prompts")
             .with("callers.reader.key", "reader-key")
             .with("callers.reader.tenant", "acme")
+            .with("callers.ours.key", "ours-key")
+            .with("callers.ours.tenant", "acme")
+            .with("callers.ours.scopes", "ops")
             .with("tokens.secrets", "a secret of at least thirty-two bytes")
     })
     .await;
     tokens(seen, &relay).await;
     let ask = || relay.ask(&question(&json!({}))).bearer_auth("acme-key");
     seen.see(relay.get("/v1/prompts/x").bearer_auth("acme-key")).await;
+    for path in ["/v1/stages/submit/pause", "/v1/tenants/nobody/pause"] {
+        seen.see(relay.post(path, "").bearer_auth("ours-key")).await;
+    }
     for (field, full) in [("prompts:acme", 20_000), ("prompts", 100_000)] {
         let mut fill = redis::cmd("HINCRBY");
         fill.arg(format!("{{{}}}:backlog", relay.namespace)).arg(field);

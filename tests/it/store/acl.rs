@@ -87,6 +87,15 @@ async fn the_relays_user_has_every_right_that_it_uses() {
     let _: String = world.redis(redis::cmd("XADD").arg("{relay}:inbox").arg("*").arg("entry").arg("?")).await;
     eventually("two letters", async || (world.letters().await.len() == 2).then_some(())).await;
 
+    // A tenant held back and let go, and somebody who asks why.
+    for path in ["tenants/acme/pause", "tenants/acme/resume"] {
+        assert_eq!(world.http.post(format!("{}/v1/{path}", world.url)).send().await.unwrap().status(), 200);
+    }
+    for id in [&running.id, &waiting.conversation] {
+        assert_eq!(world.get(&format!("/v1/explain/{id}")).await.status(), 200);
+    }
+    assert_eq!(world.http.post(format!("{}/v1/doctor", world.url)).send().await.unwrap().status(), 200);
+
     more_prompts_than_handlers(&world).await;
     left_behind(&mut world).await;
     let denied: Vec<redis::Value> = on(&url, "ACL LOG").await.unwrap();

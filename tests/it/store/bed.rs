@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use omni_relay::model::entry::About;
 use omni_relay::model::{
-    Body, Conversation, Defaults, Entry, EntryType, Envelope, JobState, Phase, PromptId, Submit, Webhook,
+    Body, Cause, Conversation, Defaults, Entry, EntryType, Envelope, JobState, Phase, PromptId, Submit, Webhook,
 };
 use omni_relay::store::accept::{Accepted, Intake};
 use omni_relay::store::backlog::Limit;
 use omni_relay::store::connection::Redis;
-use omni_relay::store::delivery::{Delivery, Settled, Stream};
+use omni_relay::store::delivery::{Delivery, Settled, Stream, Wait, Why};
 use omni_relay::store::publish::Published;
 use omni_relay::store::record::Record;
 use omni_relay::store::settle::Ending;
@@ -33,7 +33,7 @@ pub(super) struct Bed {
     redis: TestRedis,
 }
 
-pub(super) fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         retention: Duration::from_millis(14 * DAY),
         answers_age: Duration::from_millis(7 * DAY),
@@ -207,6 +207,11 @@ pub(super) fn webhook(job_id: Uuid) -> Webhook {
         received_at: NOW,
         body: "{}".to_owned(),
     }
+}
+
+/// A wait for the budget.
+pub(super) const fn until(until: u64) -> Wait<'static> {
+    Wait { now: NOW, until, why: Why::Waits(Cause::Budget) }
 }
 
 /// The one entry that is there.

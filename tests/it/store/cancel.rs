@@ -6,7 +6,7 @@ use omni_relay::store::delivery::{Settled, Stream};
 use omni_relay::store::streams::Consumer;
 use omni_relay::store::submit::{Job, Send};
 
-use super::bed::{Bed, NOW, next, prompt_of};
+use super::bed::{Bed, NOW, next, prompt_of, until};
 use super::bury::bury;
 
 const JOB: Job<'_> = Job { job_id: "job-1", conversation_id: "omnis-1", chat_url: None };
@@ -141,7 +141,7 @@ async fn who_waits_for_a_turn_or_a_time_leaves_no_entry_behind() {
     assert_eq!(bed.store.take_turns(1, |_| 1).await.unwrap(), 1);
     let delivery = next(&mut submit).await;
     let again: Envelope<Submit> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
-    let _ = bed.store.defer(&delivery, NOW + 60_000, &again).await.unwrap();
+    let _ = bed.store.defer(&delivery, None, &until(NOW + 60_000), &again).await.unwrap();
 
     let keys = bed.store.keys();
     let lengths = async || -> (usize, usize, usize, usize) {

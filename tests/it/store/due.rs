@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use omni_relay::model::{Envelope, Submit};
 use omni_relay::store::delivery::{Settled, Stream};
 
-use super::bed::{Bed, NOW, claim_one, next, prompt_of};
+use super::bed::{Bed, NOW, claim_one, next, prompt_of, until};
 
 #[tokio::test]
 async fn what_was_put_aside_comes_back_when_it_is_due() {
@@ -14,9 +14,9 @@ async fn what_was_put_aside_comes_back_when_it_is_due() {
     let delivery = next(&mut submit).await;
     let mut envelope: Envelope<Submit> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
     envelope.failed(NOW, "omni: 503".to_owned());
-    assert_eq!(bed.store.defer(&delivery, NOW + 1, &envelope).await.unwrap(), Settled::Yes);
+    assert_eq!(bed.store.defer(&delivery, None, &until(NOW + 1), &envelope).await.unwrap(), Settled::Yes);
     assert_eq!(bed.depth(Stream::Prompts).await, (0, 0));
-    assert_eq!(bed.store.defer(&delivery, NOW + 1, &envelope).await.unwrap(), Settled::Lost, "a repeat");
+    assert_eq!(bed.store.defer(&delivery, None, &until(NOW + 1), &envelope).await.unwrap(), Settled::Lost, "a repeat");
 
     let early = bed.store.promote(NOW, 10).await.unwrap();
     assert_eq!((early.count, early.next), (0, Some(NOW + 1)), "to the millisecond");
@@ -39,10 +39,10 @@ async fn everything_goes_back_to_its_own_stage_in_batches() {
         bed.accept(&format!("c-{n}")).await;
         let delivery = next(&mut submit).await;
         let envelope: Envelope<Submit> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
-        let _ = bed.store.defer(&delivery, NOW + n, &envelope).await.unwrap();
+        let _ = bed.store.defer(&delivery, None, &until(NOW + n), &envelope).await.unwrap();
         let delivery = bed.inbox(&mut inbox).await;
         let envelope: Envelope<serde_json::Value> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
-        let _ = bed.store.defer(&delivery, NOW + n, &envelope).await.unwrap();
+        let _ = bed.store.defer(&delivery, None, &until(NOW + n), &envelope).await.unwrap();
     }
     let first = bed.store.promote(NOW + 10, 4).await.unwrap();
     assert_eq!((first.count, first.next), (4, Some(NOW + 2)));
@@ -60,7 +60,7 @@ async fn a_former_owner_puts_nothing_aside() {
     let held = next(&mut first).await;
     let _claimed = claim_one(&second).await;
     let envelope: Envelope<Submit> = serde_json::from_slice(held.field("entry").unwrap()).unwrap();
-    assert_eq!(bed.store.defer(&held, NOW, &envelope).await.unwrap(), Settled::Lost);
+    assert_eq!(bed.store.defer(&held, None, &until(NOW), &envelope).await.unwrap(), Settled::Lost);
     assert_eq!(bed.store.promote(NOW, 10).await.unwrap().count, 0);
     assert_eq!(bed.depth(Stream::Prompts).await, (1, 1));
 }

@@ -1,7 +1,7 @@
 //! A delivery that a failover or a lost group made nobody's: its handler leaves it alone, as the same consumer may have been
 //! handed it again meanwhile.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use omni_relay::config::UserCreation;
@@ -9,7 +9,7 @@ use omni_relay::model::{Envelope, Event, Phase, Submit};
 use omni_relay::omni::{ApiKey, Omni, OmniOptions};
 use omni_relay::pipeline::reconcile::{Pace, Tuning};
 use omni_relay::pipeline::stage::{Disposition, Stage};
-use omni_relay::pipeline::{Directory, KeyRing, Process, Submitter};
+use omni_relay::pipeline::{Directory, KeyRing, Process, Submitter, Switch};
 use omni_relay::runtime::{Clock, Readiness};
 use omni_relay::store::budget::Quota;
 use omni_relay::store::delivery::Stream;
@@ -46,6 +46,8 @@ fn stages(bed: &Bed) -> (Submitter, Process) {
         webhook: None,
         pace: Pace { after: None, deadline: minute, max_wait: minute, tuning: Tuning::default() },
         weight: Box::new(|_| 1),
+        switch: Switch::default(),
+        short: Mutex::default(),
     };
     let (store, clock) = (bed.store.clone(), Clock::system());
     let process = Process { store, omni, keys, clock, inline_max: 1, patience: (1, Duration::ZERO) };

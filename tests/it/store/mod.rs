@@ -19,6 +19,7 @@ mod letters;
 mod lost;
 mod mcp;
 mod memory;
+mod pauses;
 mod phases;
 mod progress;
 mod publish;
@@ -34,3 +35,5 @@ mod tls;
 mod turns;
 mod users;
 mod walk;
+
+pub(crate) use bed::policy;

@@ -9,6 +9,20 @@ use uuid::Uuid;
 use super::bed::{Bed, DAY, NOW, new_id, webhook};
 
 #[tokio::test]
+async fn an_event_leads_to_its_job_as_long_as_it_is_remembered() {
+    let bed = Bed::new().await;
+    let job = Uuid::new_v4();
+    bed.store.receive(webhook(job)).await.unwrap();
+    let event = format!("event of {job}");
+    assert_eq!(bed.store.job_of_event(&event).await.unwrap(), Some(job.to_string()));
+    assert_eq!(bed.store.job_of_event("another").await.unwrap(), None);
+    // As version 0.1.0 remembers it.
+    let mark = bed.store.keys().seen_event(&event);
+    let _: String = bed.ask(&["SET", &mark, "1"]).await;
+    assert_eq!(bed.store.job_of_event(&event).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn fifty_copies_leave_one_entry() {
     let bed = Bed::new().await;
     let job = Uuid::new_v4();

@@ -11,7 +11,7 @@ use omni_relay::store::reconcile::{Concluded, Recheck};
 use omni_relay::store::record::Record;
 use omni_relay::store::submit::{Job, Recorded};
 
-use super::bed::{Bed, NOW, named, new_id, next};
+use super::bed::{Bed, NOW, named, new_id, next, until};
 
 /// The first check of what a bed accepts.
 const CHECK: u64 = NOW + 75_000;
@@ -125,7 +125,7 @@ async fn a_finding_takes_the_prompt_out_of_due() {
     for _ in 0..2 {
         let delivery = next(&mut submit).await;
         let envelope: Envelope<Submit> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
-        let _ = bed.store.defer(&delivery, NOW + 1, &envelope).await.unwrap();
+        let _ = bed.store.defer(&delivery, None, &until(NOW + 1), &envelope).await.unwrap();
     }
     bed.store.conclude(&bed.record(id).await, expired(id), NOW, NOW + 1).await.unwrap();
     assert_eq!(bed.store.promote(NOW + 1, 10).await.unwrap().count, 1);

@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::backlog::letters;
-use super::bed::{BLOCK, Bed, NOW, body, new_id, prompt_of, webhook};
+use super::bed::{BLOCK, Bed, NOW, body, new_id, prompt_of, until, webhook};
 
 const SHORT: Duration = Duration::from_millis(2);
 
@@ -155,7 +155,8 @@ impl Walk {
             }
             2 => {
                 let again: Envelope<Submit> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
-                let _ = store.defer(&delivery, NOW + u64::from(self.luck.u8(..20)), &again).await.unwrap();
+                let _ =
+                    store.defer(&delivery, None, &until(NOW + u64::from(self.luck.u8(..20))), &again).await.unwrap();
                 return "defer";
             }
             _ => {}

@@ -1,0 +1,83 @@
+//! `audit`: who changed what.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::args::Output;
+use super::store::store;
+use super::{runtime, show};
+use crate::config::{Config, Sources};
+use crate::store::audit::{Audited, is_entry};
+
+/// Lists what people changed in the last 90 days: replays, discards, cancels, pauses
+#[derive(Args)]
+pub(super) struct Audit {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Lists changes, the newest first
+    List(List),
+}
+
+#[derive(Args)]
+struct List {
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Where the page before ended
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Audit {
+    pub(super) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+        let config = Config::load(Sources::from_process(file)?)?.config;
+        let Verb::List(list) = self.verb;
+        runtime::block_on(1, list.list(config))
+    }
+}
+
+impl List {
+    async fn list(self, config: Config) -> anyhow::Result<ExitCode> {
+        let cursor = self.cursor.as_deref();
+        if !cursor.is_none_or(is_entry) {
+            bail!("failed to use --cursor: expected what the page before ended with");
+        }
+        let limit = usize::from(self.limit);
+        let mut items = store(&config)?.audit(cursor, limit + 1).await.context("failed to list")?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| last.entry.clone());
+        if self.output.json() {
+            show::print(&json!({"items": items, "nextCursor": next}).to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if items.is_empty() {
+            show::print("nothing was changed")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let header = ["at", "who", "what", "which", "details"].map(str::to_owned);
+        show::print(&show::table(&header, &items.iter().map(row).collect::<Vec<_>>()))?;
+        if let Some(next) = next {
+            show::print(&format!("more: --cursor {next}"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn row(one: &Audited) -> Vec<String> {
+    let details = one.details.as_ref().map(|details| details.get().to_owned()).unwrap_or_default();
+    [one.at.to_string(), one.who.clone(), one.what.clone(), one.id.clone(), details]
+        .iter()
+        .map(|cell| show::plain(cell))
+        .collect()
+}
