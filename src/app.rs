@@ -213,6 +213,7 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
         clock: parts.clock.clone(),
         pace,
     };
+    parts.lifecycle.spawn("budget", keys.clone().watch(parts.lifecycle.stop_handle()));
     parts.lifecycle.spawn("reconcile", reconcile::run(reconciler, parts.lifecycle.stop_handle()));
     let process = Process {
         store: store.clone(),

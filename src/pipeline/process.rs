@@ -117,6 +117,7 @@ impl Process {
             chat_url: None,
             key_id: None,
             metadata: Map::new(),
+            accepted_at: None,
             attached: false,
             known: false,
         };
@@ -236,9 +237,13 @@ impl Process {
         failpoint::hit("process.published").await;
         if published.new {
             info!(prompt.id = %subject.prompt_id, conversation.id = %subject.conversation, kind = end.kind.as_str(), "published");
+            let passed = |since: u64| Duration::from_millis(self.clock.now_ms().saturating_sub(since));
             if let Some(since) = since {
-                let waited = Duration::from_millis(self.clock.now_ms().saturating_sub(since));
-                metrics::histogram!("omni_relay_webhook_to_entry_seconds").record(waited);
+                metrics::histogram!("omni_relay_webhook_to_entry_seconds").record(passed(since));
+            }
+            if let Some(since) = subject.accepted_at.filter(|_| end.kind.is_terminal()) {
+                metrics::histogram!("omni_relay_accepted_to_entry_seconds", "type" => end.kind.as_str())
+                    .record(passed(since));
             }
         }
         // A refused intake entry has no prompt to settle, and its dead letter stays open.

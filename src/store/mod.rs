@@ -2,7 +2,7 @@
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
-//! stands in [`backlog`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an MCP session is in
+//! stands in [`backlog`], what waits in [`lag`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an MCP session is in
 //! [`mcp`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it. [`connection`] survives restarts,
 //! dead connections and failovers.
 
@@ -23,6 +23,7 @@ pub mod follow;
 pub mod health;
 pub mod inbox;
 pub mod keys;
+pub mod lag;
 pub mod letters;
 pub mod mcp;
 pub mod publish;
