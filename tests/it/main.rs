@@ -8,6 +8,7 @@ mod embedded;
 mod fixture;
 mod http;
 mod mcp;
+mod observability;
 mod omni_client;
 mod openapi;
 mod readers;
