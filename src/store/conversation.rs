@@ -5,7 +5,9 @@ use serde_json::value::RawValue;
 
 use super::{Store, StoreError};
 use crate::model::Conversation;
+use crate::model::entry::TRACE;
 use crate::model::entry::to_cloud_event;
+use crate::runtime::TraceContext;
 
 /// One entry as it stands in the stream.
 #[derive(Debug, Clone)]
@@ -18,6 +20,14 @@ pub struct Stored {
     pub fields: Vec<(String, String)>,
     /// The CloudEvent as JSON.
     pub event: Box<RawValue>,
+}
+
+impl Stored {
+    /// The trace it was published under.
+    pub fn trace(&self) -> Option<TraceContext> {
+        let (_, trace) = self.fields.iter().find(|(name, _)| name == TRACE)?;
+        TraceContext::parse(trace)
+    }
 }
 
 impl Store {

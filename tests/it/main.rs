@@ -21,4 +21,5 @@ mod simulator;
 mod soak;
 mod store;
 mod story;
+mod traces;
 mod world;
