@@ -272,6 +272,7 @@ fn stages(config: &Config, parts: &Parts, store: &Store, pace: Pace, intake: Int
         pace,
         switch: submit_gate.switch().clone(),
     };
+    parts.lifecycle.spawn("budget", keys.clone().watch(parts.lifecycle.stop_handle()));
     parts.lifecycle.spawn("reconcile", reconcile::run(reconciler, parts.lifecycle.stop_handle()));
     let process = Process {
         store: store.clone(),

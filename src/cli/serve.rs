@@ -13,6 +13,7 @@ use super::{dirs, runtime, server};
 use crate::app::{App, Parts};
 use crate::config::{Config, LogFormat, Sources};
 use crate::runtime::logs::{self, LogStyle};
+use crate::runtime::traces::Traces;
 use crate::runtime::{Lifecycle, Metrics, Stop};
 
 /// How long work may take to finish after a signal; schedulers should wait a little longer.
@@ -44,7 +45,13 @@ impl Serve {
         for warning in config.warnings() {
             warn!("{warning}");
         }
-        runtime::block_on(config.runtime.workers, self.serve(config))
+        // Its client must be made, and let go, where nothing else is waited for.
+        let traces = config.telemetry.otlp_endpoint.as_ref().map(Traces::start).transpose()?;
+        let ended = runtime::block_on(config.runtime.workers, self.serve(config));
+        if let Some(traces) = traces {
+            traces.stop();
+        }
+        ended
     }
 
     async fn serve(self, mut config: Config) -> anyhow::Result<ExitCode> {

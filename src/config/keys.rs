@@ -67,6 +67,7 @@ pub const KEYS: &[Key] = &[
     key("runtime.workers", "", "a whole number from 1 to 1024", "threads; by default one less than there are cores, at least one"),
     key("log.level", "info", "error, warn, info, debug, trace, or filter directives such as info,omni_relay=debug", "what is logged; RUST_LOG goes before it"),
     key("log.format", "json", "json or pretty", "one JSON object a line, or lines for people"),
+    key("telemetry.otlp_endpoint", "", "an address such as http://collector:4318", "a collector of OpenTelemetry (OTLP over HTTP) that gets one trace for each prompt; without a path /v1/traces is added"),
     key("durability.replicas", "0", "a whole number from 0 to 100", "Redis replicas that must hold what is accepted, received, sent and published before it counts"),
 ];
 

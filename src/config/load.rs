@@ -9,8 +9,8 @@ use super::reader::Reader;
 use super::{
     AnswersConfig, BacklogConfig, Caller, CallerKey, Callers, Config, ConfigError, DurabilityConfig, HttpConfig,
     JobsConfig, LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisAddress, RedisConfig,
-    ResultsConfig, RetryConfig, RuntimeConfig, Scope, Sources, TokensConfig, UserCreation, UsersConfig, WebhookConfig,
-    check, environment, file, keys, values,
+    ResultsConfig, RetryConfig, RuntimeConfig, Scope, Sources, TelemetryConfig, TokensConfig, UserCreation,
+    UsersConfig, WebhookConfig, check, environment, file, keys, values,
 };
 
 /// A configuration and where each of its values came from.
@@ -92,6 +92,7 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
     let callers = callers(reader);
     let runtime = runtime(reader);
     let log = log(reader, rust_log);
+    let telemetry = TelemetryConfig { otlp_endpoint: reader.optional("telemetry.otlp_endpoint", values::web_address) };
     let durability = DurabilityConfig { replicas: reader.get("durability.replicas", |text| number(text, 0, 100)) };
     let config = Config {
         namespace,
@@ -112,6 +113,7 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
         callers,
         runtime,
         log,
+        telemetry,
         durability,
         warnings: Vec::new(),
     };

@@ -27,6 +27,6 @@ pub use scope::{Scope, ScopeSet};
 pub use sources::Sources;
 pub use types::{
     AnswersConfig, BacklogConfig, Config, DurabilityConfig, HttpConfig, JobsConfig, LogConfig, LogFormat, OmniConfig,
-    PipelineConfig, ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig, RuntimeConfig, TokensConfig,
-    UserCreation, UsersConfig, WebhookConfig,
+    PipelineConfig, ReconcileConfig, RedisConfig, ResultsConfig, RetryConfig, RuntimeConfig, TelemetryConfig,
+    TokensConfig, UserCreation, UsersConfig, WebhookConfig,
 };

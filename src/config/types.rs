@@ -34,6 +34,7 @@ pub struct Config {
     pub callers: Callers,
     pub runtime: RuntimeConfig,
     pub log: LogConfig,
+    pub telemetry: TelemetryConfig,
     pub durability: DurabilityConfig,
     pub(super) warnings: Vec<String>,
 }
@@ -166,6 +167,12 @@ pub struct LogConfig {
 pub enum LogFormat {
     Json,
     Pretty,
+}
+
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// `None`: no spans are made.
+    pub otlp_endpoint: Option<Url>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -118,7 +118,7 @@ async fn accept(
     headers: &HeaderMap,
 ) -> Result<(StatusCode, PromptObject), Problem> {
     let body = Body::parse(item.get().as_bytes(), prompts::defaults(services, access)).map_err(IntakeError::from)?;
-    prompts::accept(services, access, body, &prompts::trace(headers), Duration::ZERO).await
+    prompts::accept(services, access, body, prompts::trace(headers), Duration::ZERO).await
 }
 
 fn is_away(problem: &Problem) -> bool {

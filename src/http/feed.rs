@@ -18,6 +18,8 @@ use super::history;
 use super::position::EntryId;
 use crate::model::Conversation;
 use crate::runtime::Lifecycle;
+use crate::runtime::traces::{self, SpanKind};
+use crate::store::conversation::Stored;
 use crate::store::wake::{Wake, Watch};
 use crate::store::{Store, StoreError};
 
@@ -164,6 +166,11 @@ impl Feed {
             }
             any = true;
             let frames = piece.entries.iter().map(Frame::of).collect::<Result<Vec<_>, _>>()?;
+            piece
+                .entries
+                .iter()
+                .filter_map(Stored::trace)
+                .for_each(|trace| traces::mark("deliver", SpanKind::Consumer, trace));
             lock(&self.window).push(frames, piece.gap);
             self.extended.send_replace(());
         }

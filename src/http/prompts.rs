@@ -70,7 +70,7 @@ pub(super) async fn create(
     let parsed = Body::parse(&bytes, defaults(&services, &caller.access));
     drop(bytes);
     let body = with_key(parsed, idempotency_key(&headers)).map_err(IntakeError::from)?;
-    let (status, object) = accept(&services, &caller.access, body, &trace(&headers), wait).await?;
+    let (status, object) = accept(&services, &caller.access, body, trace(&headers), wait).await?;
     let location = format!("/v1/prompts/{}", object.prompt_id);
     Ok((status, [(header::LOCATION, location)], Json(object)).into_response())
 }
@@ -87,7 +87,7 @@ pub(super) async fn accept(
     services: &Services,
     access: &Access,
     body: Body,
-    trace: &TraceContext,
+    trace: Option<TraceContext>,
     wait: Duration,
 ) -> Result<(StatusCode, PromptObject), Problem> {
     let accepted = services.intake.accept(&access.tenant, &body, trace, None).await?;
@@ -147,8 +147,7 @@ fn wrong(detail: String) -> FieldError {
     FieldError { pointer: "/idempotencyKey".to_owned(), detail }
 }
 
-/// The caller's trace, or a new one.
-pub(super) fn trace(headers: &HeaderMap) -> TraceContext {
-    let given = headers.get(TRACEPARENT).and_then(|value: &HeaderValue| TraceContext::parse(value.to_str().ok()?));
-    given.unwrap_or_else(TraceContext::generate)
+/// The caller's trace.
+pub(super) fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TRACEPARENT).and_then(|value: &HeaderValue| TraceContext::parse(value.to_str().ok()?))
 }

@@ -102,6 +102,9 @@ impl EntryType {
     }
 }
 
+/// The field of an entry's trace context.
+pub const TRACE: &str = "traceparent";
+
 /// One entry. Its fields in Redis are exactly [`Entry::fields`].
 #[derive(Clone)]
 pub struct Entry {
@@ -116,6 +119,8 @@ pub struct Entry {
     pub subject: Conversation,
     /// When it was written.
     pub time: Timestamp,
+    /// The W3C trace context it was published under, where spans are exported.
+    pub trace: Option<String>,
     /// JSON.
     pub data: String,
 }
@@ -136,6 +141,7 @@ impl Entry {
             kind,
             subject: about.conversation.clone(),
             time: now,
+            trace: None,
             data: Value::Object(data.clone()).to_string(),
         }
     }
@@ -147,8 +153,8 @@ impl Entry {
     }
 
     /// The fields of the Redis entry, CloudEvents attribute by attribute.
-    pub fn fields(&self) -> [(&'static str, String); 8] {
-        [
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = vec![
             ("specversion", "1.0".to_owned()),
             ("id", self.id.clone()),
             ("source", self.source.clone()),
@@ -157,7 +163,9 @@ impl Entry {
             ("time", self.time.to_string()),
             ("datacontenttype", "application/json".to_owned()),
             ("data", self.data.clone()),
-        ]
+        ];
+        fields.extend(self.trace.clone().map(|trace| (TRACE, trace)));
+        fields
     }
 }
 

@@ -214,7 +214,9 @@ pub fn attributes(kind: EntryType) -> ObjectBuilder {
         ("time", time),
         ("datacontenttype", one("application/json")),
     ];
-    let object = ObjectBuilder::new().description(Some(kind.meaning()));
+    let trace =
+        text().description(Some("The W3C trace context it was published under, where the relay exports traces"));
+    let object = ObjectBuilder::new().description(Some(kind.meaning())).property("traceparent", trace);
     attributes.into_iter().fold(object, |object, (name, schema)| object.property(name, schema).required(name))
 }
 

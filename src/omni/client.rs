@@ -10,6 +10,7 @@ use url::Url;
 use super::api_key::ApiKey;
 use super::classify::{self, Operation};
 use super::error::OmniError;
+use crate::runtime::traces::{self, SpanKind};
 
 /// How to reach Omni.
 #[derive(Debug, Clone)]
@@ -97,7 +98,17 @@ impl Omni {
         limit: usize,
     ) -> Result<Vec<u8>, OmniError> {
         let started = Instant::now();
-        let (status, outcome) = exchange(operation, request, limit).await;
+        let exchange = async {
+            let request = match traces::current() {
+                Some(trace) => request.header("traceparent", trace.to_string()),
+                None => request,
+            };
+            exchange(operation, request, limit).await
+        };
+        let (status, outcome) = match traces::current() {
+            Some(_) => traces::within(operation.as_str(), SpanKind::Client, None, exchange).await,
+            None => exchange.await,
+        };
         count(operation, status, started.elapsed());
         outcome
     }

@@ -22,6 +22,8 @@ pub(super) struct Subject {
     pub(super) chat_url: Option<String>,
     pub(super) key_id: Option<String>,
     pub(super) metadata: Map<String, Value>,
+    /// When it was accepted, unix milliseconds.
+    pub(super) accepted_at: Option<u64>,
     /// Whether it came with files.
     pub(super) attached: bool,
     /// Whether Redis has a record of it.
@@ -42,6 +44,7 @@ pub(super) type Ended = Result<End, Halt>;
 impl Subject {
     pub(super) fn of(record: Record, job_id: Option<String>) -> Self {
         Self {
+            accepted_at: Some(record.accepted_at()).filter(|at| *at > 0),
             prompt_id: record.id,
             conversation: record.conversation,
             job_id: record.job_id.or(job_id),
@@ -63,6 +66,7 @@ impl Subject {
             chat_url: None,
             key_id: None,
             metadata: Map::new(),
+            accepted_at: None,
             attached: false,
             known: false,
         }

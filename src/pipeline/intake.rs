@@ -13,6 +13,7 @@ use crate::model::entry::{About, Entry, EntryType};
 use crate::model::prompt::{Body, Defaults, Invalid};
 use crate::model::work::Envelope;
 use crate::model::{Cause, Conversation, Finding, Phase, PromptId, Tenant, Verdict};
+use crate::runtime::traces::{self, SpanKind};
 use crate::runtime::{Clock, TraceContext, failpoint};
 use crate::store::accept::{Accepted, Intake as Accepting};
 use crate::store::backlog::Share;
@@ -105,10 +106,23 @@ impl Intake {
         &self,
         tenant: &Tenant,
         body: &Body,
-        trace: &TraceContext,
+        given: Option<TraceContext>,
+        from: Option<&Delivery>,
+    ) -> Result<Option<Acceptance>, IntakeError> {
+        let kind = if from.is_some() { SpanKind::Consumer } else { SpanKind::Server };
+        traces::within("intake", kind, given, self.accepted(tenant, body, given, from)).await
+    }
+
+    async fn accepted(
+        &self,
+        tenant: &Tenant,
+        body: &Body,
+        given: Option<TraceContext>,
         from: Option<&Delivery>,
     ) -> Result<Option<Acceptance>, IntakeError> {
         let id = PromptId::new(self.clock.now());
+        traces::about(id);
+        let trace = traces::current().or(given).unwrap_or_else(TraceContext::generate);
         let conversation = self.conversation(tenant, body, id).await?;
         let now = self.clock.now_ms();
         let own = body.prompt.deadline_seconds.map_or(Duration::MAX, Duration::from_secs);
@@ -234,10 +248,9 @@ impl IntakeStage {
         let trace = delivery
             .field("traceparent")
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .and_then(TraceContext::parse)
-            .unwrap_or_else(TraceContext::generate);
+            .and_then(TraceContext::parse);
         failpoint::hit("intake.accept").await;
-        let accepted = self.intake.accept(&Tenant::new(body.tenant.as_deref()), &body, &trace, Some(delivery)).await;
+        let accepted = self.intake.accept(&Tenant::new(body.tenant.as_deref()), &body, trace, Some(delivery)).await;
         failpoint::hit("intake.accepted").await;
         accepted.map(|_| ())
     }

@@ -2,6 +2,7 @@
 //! budget of each key, and finishing goes before starting (`grant.lua`). What Omni answers to a request is heard here too:
 //! a 429 closes its key for everybody, a 401 takes it out of the pool.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,15 @@ use tracing::{error, warn};
 
 use crate::model::Cause;
 use crate::omni::{ApiKey, OmniError};
+use crate::runtime::Stop;
 use crate::runtime::readiness::Handle;
 use crate::store::budget::{Closed, Errand, Grant, Quota, Room};
 use crate::store::{Store, StoreError};
 
 /// How much rarer quiet jobs are looked at when the budget is used up.
 const RAREST: f64 = 4.0;
+/// Between two looks at what is used.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The configured keys; there is at least one.
 pub struct KeyRing {
@@ -72,6 +76,24 @@ impl KeyRing {
         let keys: Vec<Key> = keys.into_iter().map(key).collect();
         readiness.ready();
         (!keys.is_empty()).then(|| Self { store, quota, keys, next: AtomicUsize::new(0), readiness })
+    }
+
+    /// Shows what is used of every key's window, until the stop. A key is named by its place in the configuration.
+    pub async fn watch(self: Arc<Self>, stop: Stop) -> Result<(), StoreError> {
+        while !stop.is_requested() {
+            for (place, key) in (1_usize..).zip(&self.keys) {
+                if let Ok(used) = self.store.used(key.api.id(), self.quota).await {
+                    let place = place.to_string();
+                    metrics::gauge!("omni_relay_budget_used_requests", "key" => place.clone()).set(used);
+                    metrics::gauge!("omni_relay_budget_limit_requests", "key" => place).set(self.quota.limit);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = stop.requested() => {}
+            }
+        }
+        Ok(())
     }
 
     /// How many of `most` creates may start now; with none, how long there will be no room, and why.

@@ -18,10 +18,12 @@ use crate::model::{
     Webhook,
 };
 use crate::omni::{JobResult, JobStatus, Omni, OmniError};
+use crate::runtime::traces::{self, SpanKind};
 use crate::runtime::{Clock, failpoint};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::inbox::Finish;
 use crate::store::publish::Published;
+use crate::store::record::Record;
 use crate::store::settle::Ending;
 use crate::store::{Store, StoreError};
 
@@ -61,6 +63,20 @@ impl Process {
             Some(id) => self.store.record(id).await?,
             None => None,
         };
+        let trace = record.as_ref().and_then(Record::trace);
+        let work = Box::pin(self.ended(delivery, webhook, since, prompt_id, record));
+        traces::within("process", SpanKind::Consumer, trace, work).await
+    }
+
+    async fn ended(
+        &self,
+        delivery: &Delivery,
+        webhook: &Webhook,
+        since: Option<u64>,
+        prompt_id: Option<PromptId>,
+        record: Option<Record>,
+    ) -> Result<Disposition, StoreError> {
+        let job_id = webhook.job_id.to_string();
         let phase = record.as_ref().map_or(Phase::Submitted, |record| record.phase);
         let sending = record.as_ref().and_then(|record| record.at.get(&Phase::Sending)).copied().unwrap_or_default();
         let sending_for = Duration::from_millis(self.clock.now_ms().saturating_sub(sending));
@@ -118,6 +134,7 @@ impl Process {
             chat_url: None,
             key_id: None,
             metadata: Map::new(),
+            accepted_at: None,
             attached: false,
             known: false,
         };
@@ -205,6 +222,7 @@ impl Process {
 
     async fn finding(&self, delivery: &Delivery, finding: &Finding) -> Result<Disposition, StoreError> {
         let record = self.store.record(finding.prompt_id).await?;
+        let trace = record.as_ref().and_then(Record::trace);
         let subject = match record {
             Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
             Some(record) => Subject::of(record, None),
@@ -223,23 +241,34 @@ impl Process {
                 end
             }
         };
-        self.publish(&subject, end, None).await
+        traces::within("process", SpanKind::Consumer, trace, self.publish(&subject, end, None)).await
+    }
+
+    async fn publish(&self, subject: &Subject, end: End, since: Option<u64>) -> Result<Disposition, StoreError> {
+        let work = Box::pin(self.published(subject, end, since));
+        traces::within("publish", SpanKind::Producer, None, work).await
     }
 
     /// Publishes, and says how the delivery is settled: with the entry that stands.
-    async fn publish(&self, subject: &Subject, end: End, since: Option<u64>) -> Result<Disposition, StoreError> {
+    async fn published(&self, subject: &Subject, end: End, since: Option<u64>) -> Result<Disposition, StoreError> {
         let about = subject.about(&self.store);
         let mut data = about.data();
         data.extend(end.data);
-        let entry = Entry::new(end.kind, &about, self.clock.now(), &data);
+        traces::about(subject.prompt_id);
+        let trace = traces::current().map(|trace| trace.to_string());
+        let entry = Entry { trace, ..Entry::new(end.kind, &about, self.clock.now(), &data) };
         failpoint::hit("process.publish").await;
         let published = self.store.publish(subject.prompt_id, &entry, end.payload.as_deref()).await?;
         failpoint::hit("process.published").await;
         if published.new {
             info!(prompt.id = %subject.prompt_id, conversation.id = %subject.conversation, kind = end.kind.as_str(), "published");
+            let passed = |since: u64| Duration::from_millis(self.clock.now_ms().saturating_sub(since));
             if let Some(since) = since {
-                let waited = Duration::from_millis(self.clock.now_ms().saturating_sub(since));
-                metrics::histogram!("omni_relay_webhook_to_entry_seconds").record(waited);
+                metrics::histogram!("omni_relay_webhook_to_entry_seconds").record(passed(since));
+            }
+            if let Some(since) = subject.accepted_at.filter(|_| end.kind.is_terminal()) {
+                metrics::histogram!("omni_relay_accepted_to_entry_seconds", "type" => end.kind.as_str())
+                    .record(passed(since));
             }
         }
         // A refused intake entry has no prompt to settle, and its dead letter stays open.
@@ -251,8 +280,8 @@ impl Process {
         }
         let fields = match end.brief.map(|brief| Entry::new(end.kind, &about, entry.time, &brief)) {
             _ if published.kind != end.kind => self.standing(&subject.conversation, &published, &entry).await?,
-            Some(brief) => brief.fields().to_vec(),
-            None => entry.fields().to_vec(),
+            Some(brief) => Entry { trace: entry.trace, ..brief }.fields(),
+            None => entry.fields(),
         };
         Ok(Disposition::Settle(Box::new(Ending {
             prompt_id: subject.prompt_id,
@@ -273,7 +302,7 @@ impl Process {
         ours: &Entry,
     ) -> Result<Vec<(&'static str, String)>, StoreError> {
         let stored = self.store.entry(conversation, &published.entry).await?;
-        let mut fields = ours.fields().to_vec();
+        let mut fields = ours.fields();
         if let Some(stored) = stored {
             for (name, value) in &mut fields {
                 if let Some((_, found)) = stored.fields.iter().find(|(stored, _)| stored == name) {

@@ -7,7 +7,8 @@ use super::progress;
 use crate::model::Webhook;
 use crate::model::event::Correlation;
 use crate::omni::{Event, Verified};
-use crate::runtime::{Clock, failpoint};
+use crate::runtime::traces::{self, SpanKind};
+use crate::runtime::{Clock, TraceContext, failpoint};
 use crate::store::inbox::Received;
 use crate::store::{Store, StoreError};
 
@@ -52,6 +53,14 @@ impl Receiver {
     /// Once this answers, Redis holds the webhook.
     pub async fn receive(&self, verified: &Verified) -> Result<Outcome, StoreError> {
         let event = verified.event().ok();
+        let trace = event.as_ref().and_then(|event| event.metadata.get("traceparent")?.as_str());
+        match trace.and_then(TraceContext::parse) {
+            None => self.keep(event, verified).await,
+            trace => traces::within("receive", SpanKind::Server, trace, self.keep(event, verified)).await,
+        }
+    }
+
+    async fn keep(&self, event: Option<Event>, verified: &Verified) -> Result<Outcome, StoreError> {
         if let Some(event) = &event
             && self.progress(event).await?
         {

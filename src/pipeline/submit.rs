@@ -19,6 +19,7 @@ use crate::model::event::Correlation;
 use crate::model::retry::doubling;
 use crate::model::{Cause, Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
 use crate::omni::{CreateJob, Created, Omni, OmniError, WebhookRequest};
+use crate::runtime::traces::{self, SpanKind};
 use crate::runtime::{Clock, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::record::Record;
@@ -260,7 +261,10 @@ impl Stage for Submitter {
             (Phase::Queued, _) if self.switch.holds(&record.tenant()) => {
                 Ok(Disposition::Wait { pause: hasten(PAUSED), cause: Cause::Paused })
             }
-            (Phase::Queued, Some(prompt)) => self.submit(delivery, envelope, &record, prompt).await,
+            (Phase::Queued, Some(prompt)) => {
+                let work = self.submit(delivery, envelope, &record, prompt);
+                traces::within("submit", SpanKind::Consumer, record.trace(), work).await
+            }
             (Phase::Sending, _) => Ok(outcome_unknown(&record)),
             _ => Ok(Disposition::Done),
         }

@@ -9,6 +9,7 @@ pub mod logs;
 pub mod metrics;
 pub mod readiness;
 mod trace_context;
+pub mod traces;
 
 pub use chain::chain;
 pub use clock::Clock;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use uuid::Uuid;
 
 /// One `traceparent`, version 00.
@@ -33,6 +34,21 @@ impl TraceContext {
         let flags = u8::try_from(hex(fields.next()?, 2)?).ok()?;
         let valid = version != 0xff && (version != 0 || fields.next().is_none()) && trace != 0 && span != 0;
         valid.then_some(Self { trace, span, flags })
+    }
+}
+
+impl From<TraceContext> for SpanContext {
+    fn from(TraceContext { trace, span, flags }: TraceContext) -> Self {
+        let ids = (TraceId::from(trace), SpanId::from(span));
+        Self::new(ids.0, ids.1, TraceFlags::new(flags), true, TraceState::default())
+    }
+}
+
+impl From<&SpanContext> for TraceContext {
+    fn from(context: &SpanContext) -> Self {
+        let (trace, span) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
+        let flags = context.trace_flags().to_u8();
+        Self { trace: u128::from_be_bytes(trace), span: u64::from_be_bytes(span), flags }
     }
 }
 

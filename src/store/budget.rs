@@ -99,6 +99,13 @@ impl Store {
         }
     }
 
+    /// How many requests of a key's window are used, or promised to jobs that were created in it. Counts nothing.
+    pub async fn used(&self, key_id: &str, quota: Quota) -> Result<u32, StoreError> {
+        let keys = self.keys.budget(key_id);
+        let (_, used): (String, u32) = self.reply(&ask(&keys, "used", 0, quota)).await?;
+        Ok(used)
+    }
+
     /// A request that was granted at `at` was answered late: it counts from now on, as it may have arrived only now.
     pub async fn delayed(&self, key_id: &str, at: u64, quota: Quota) -> Result<(), StoreError> {
         let [granted, ..] = self.keys.budget(key_id);

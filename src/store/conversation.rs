@@ -5,7 +5,9 @@ use serde_json::value::RawValue;
 
 use super::{Store, StoreError};
 use crate::model::Conversation;
+use crate::model::entry::TRACE;
 use crate::model::entry::to_cloud_event;
+use crate::runtime::TraceContext;
 
 /// One entry as it stands in the stream.
 #[derive(Debug, Clone)]
@@ -24,6 +26,12 @@ impl Stored {
     /// The CloudEvents `id`: `<promptId>:<type>`.
     pub fn name(&self) -> &str {
         self.fields.iter().find(|(name, _)| name == "id").map(|(_, id)| id.as_str()).unwrap_or_default()
+    }
+
+    /// The trace it was published under.
+    pub fn trace(&self) -> Option<TraceContext> {
+        let (_, trace) = self.fields.iter().find(|(name, _)| name == TRACE)?;
+        TraceContext::parse(trace)
     }
 }
 

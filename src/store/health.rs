@@ -56,6 +56,12 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
             metrics::gauge!("omni_relay_backlog_prompts").set(gauged(backlog.prompts));
             metrics::gauge!("omni_relay_backlog_bytes").set(gauged(backlog.bytes));
         }
+        if let Ok(lags) = store.lags().await {
+            for lag in lags {
+                metrics::gauge!("omni_relay_stage_lag_entries", "stage" => lag.stage).set(gauged(lag.unread));
+                metrics::gauge!("omni_relay_stage_oldest_age_seconds", "stage" => lag.stage).set(lag.oldest);
+            }
+        }
         before = Some(seen);
         pause(stop).await;
     }

@@ -2,9 +2,10 @@
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
-//! stands in [`backlog`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an MCP session is in
-//! [`mcp`], what is paused in [`pauses`], who changed what in [`audit`]; what is left to tell of a prompt is read in [`story`], how
-//! Redis is in [`state`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it. [`connection`] survives restarts,
+//! stands in [`backlog`], what waits in [`lag`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an
+//! MCP session is in [`mcp`], what is paused in [`pauses`], who changed what in [`audit`]; what is left to tell of a prompt is
+//! read in [`story`], how Redis is in [`state`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it.
+//! [`connection`] survives restarts,
 //! dead connections and failovers.
 
 pub mod accept;
@@ -25,6 +26,7 @@ pub mod follow;
 pub mod health;
 pub mod inbox;
 pub mod keys;
+pub mod lag;
 pub mod letters;
 pub mod mcp;
 pub mod pauses;

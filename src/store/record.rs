@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::model::{Cause, Conversation, Phase, Prompt, PromptId, Tenant};
+use crate::runtime::TraceContext;
 
 /// What Redis knows of a prompt.
 #[derive(Debug, Clone)]
@@ -59,6 +60,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The trace it was accepted under.
+    pub fn trace(&self) -> Option<TraceContext> {
+        TraceContext::parse(&self.traceparent)
+    }
+
     /// Whose it is.
     pub fn tenant(&self) -> Tenant {
         self.conversation.tenant()

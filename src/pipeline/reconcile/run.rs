@@ -14,6 +14,7 @@ use crate::omni::{Omni, OmniError};
 use crate::pipeline::keyring::{Halt, KeyRing};
 use crate::pipeline::progress::tell;
 use crate::pipeline::{Directory, Switch};
+use crate::runtime::traces::{self, SpanKind};
 use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
@@ -120,13 +121,17 @@ impl Reconciler {
             self.store.uncheck(id).await?;
             return Ok("lost");
         };
+        traces::within("reconcile", SpanKind::Internal, record.trace(), self.look_on(&record)).await
+    }
+
+    async fn look_on(&self, record: &Record) -> Look {
         match record.phase {
-            Phase::Waiting | Phase::Queued => self.in_line(&record).await,
-            Phase::Sending => self.sending(&record).await,
-            Phase::Submitted => self.submitted(&record).await,
-            Phase::Finishing => self.finishing(&record).await,
+            Phase::Waiting | Phase::Queued => self.in_line(record).await,
+            Phase::Sending => self.sending(record).await,
+            Phase::Submitted => self.submitted(record).await,
+            Phase::Finishing => self.finishing(record).await,
             Phase::Answered | Phase::Failed | Phase::Cancelled | Phase::Expired | Phase::Dead => {
-                self.store.uncheck(id).await?;
+                self.store.uncheck(record.id).await?;
                 Ok("ended")
             }
         }

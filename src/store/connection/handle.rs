@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::io::tcp;
 use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, ServerErrorKind};
@@ -74,11 +74,11 @@ impl Redis {
     /// Runs one command. Its keys share a slot.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let slot = slot::key(command).map_or(self.home, slot::of);
-        let mut redirects = 0;
+        let (mut redirects, since) = (0, Instant::now());
         loop {
             let result = self.node(slot).await?.query(command).await;
             if !self.is_redirected(&result, &mut redirects).await {
-                return result;
+                return timed(since, result);
             }
         }
     }
@@ -92,7 +92,7 @@ impl Redis {
     ) -> Result<T, StoreError> {
         let proof = mark.filter(|_| self.replicas > 0).map(|mark| Proof { mark, replicas: self.replicas });
         let slot = slot::of(call.key().as_bytes());
-        let mut redirects = 0;
+        let (mut redirects, since) = (0, Instant::now());
         loop {
             let node = self.node(slot).await?;
             let result = match proof {
@@ -100,7 +100,7 @@ impl Redis {
                 None => node.run(call).await,
             };
             if !self.is_redirected(&result, &mut redirects).await {
-                return result;
+                return timed(since, result);
             }
         }
     }
@@ -173,6 +173,14 @@ impl Redis {
         *redirects += 1;
         moved && *redirects <= REDIRECTS && matches!(&*self.form, Form::Cluster(_))
     }
+}
+
+/// What Redis answered, after how long it did; what went unanswered says nothing of that.
+fn timed<T>(since: Instant, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    if result.is_ok() {
+        metrics::histogram!("omni_relay_redis_duration_seconds").record(since.elapsed());
+    }
+    result
 }
 
 fn infos(urls: &[String]) -> Result<Vec<ConnectionInfo>, StoreError> {

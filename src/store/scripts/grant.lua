@@ -2,8 +2,8 @@
 -- Finishing goes before starting: whoever finishes may use all of the window; while one of them, or a poll inside the
 -- polls' share, waits for room, nothing else takes it. A start is charged with what its job will need later as well.
 -- KEYS 1 granted: when each request of the window went out 2 charged: the same for starts, with what they will need 3 polls 4 state
--- ARGV 1 finish, poll, start, or look: how many starts could go 2 requests (look: starts) 3 limit 4 window, ms 5 what a start will need later
--- {'go', when, requests used or promised} {'wait', ms} {'closed', ms, why} {'room', starts, ms until there is room}
+-- ARGV 1 finish, poll, start, look: how many starts could go, or used: how much of the window is 2 requests (look: starts) 3 limit 4 window, ms 5 what a start will need later
+-- {'go', when, requests used or promised} {'wait', ms} {'closed', ms, why} {'room', starts, ms until there is room} {'used', requests used or promised}
 local class, n, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -46,6 +46,7 @@ local function starts_at(requests)
   return math.max(room, finishing, polling)
 end
 
+if class == 'used' then return {'used', math.max(used(KEYS[1]), used(KEYS[2]))} end
 if class == 'look' then
   if closed > now then return {'closed', closed - now, state[2]} end
   local at = starts_at(1)

@@ -52,12 +52,45 @@ async fn probes_and_metrics_answer() {
     relay.answered("t-1").await;
     let metrics = relay.get("/metrics").send().await.unwrap();
     assert_eq!(metrics.headers()["content-type"], "text/plain; version=0.0.4");
-    let text = metrics.text().await.unwrap();
-    let exported = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let unknown: Vec<&str> = exported.filter(|name| !METRICS.iter().any(|metric| metric.name == *name)).collect();
-    assert_eq!(unknown, Vec::<&str>::new(), "not in the table");
-    assert!(text.contains("omni_relay_prompts_accepted_total{via=\"http\"}"), "{text}");
+    // What is looked at now and then is there after the first look.
+    let text = super::eventually("everything is looked at", || async {
+        let text = relay.get("/metrics").send().await.unwrap().text().await.unwrap();
+        text.contains("omni_relay_budget_limit_requests{key=\"1\"}").then_some(text)
+    })
+    .await;
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (name, labels) = sample(line);
+        let metric = METRICS.iter().find(|metric| metric.name == base(name));
+        let metric = metric.unwrap_or_else(|| panic!("{name} is not in the table"));
+        let mut own: Vec<&str> = labels.into_iter().filter(|label| *label != "le").collect();
+        own.sort_unstable();
+        let mut table = metric.labels.to_vec();
+        table.sort_unstable();
+        assert_eq!(own, table, "{line}");
+    }
+    for expected in [
+        "omni_relay_prompts_accepted_total{via=\"http\"}",
+        "omni_relay_stage_lag_entries{stage=\"submit\"}",
+        "omni_relay_stage_oldest_age_seconds{stage=\"process\"}",
+        "omni_relay_accepted_to_entry_seconds_count{type=\"omni.answer\"}",
+        "omni_relay_budget_used_requests{key=\"1\"}",
+        "omni_relay_redis_duration_seconds_count",
+    ] {
+        assert!(text.contains(expected), "{expected}:\n{text}");
+    }
     relay.stop().await;
+}
+
+/// The name of a sample, and its labels.
+fn sample(line: &str) -> (&str, Vec<&str>) {
+    let (name, rest) = line.split_once(['{', ' ']).unwrap();
+    let labels = rest.split_once('}').map_or("", |(labels, _)| labels).split(',').filter(|pair| !pair.is_empty());
+    (name, labels.map(|pair| pair.split_once('=').unwrap().0).collect())
+}
+
+/// The metric of a sample.
+fn base(name: &str) -> &str {
+    ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
 /// Status, code, detail.

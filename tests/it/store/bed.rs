@@ -150,7 +150,7 @@ impl Bed {
             conversation_id: record.and_then(|record| record.conversation_id),
             phase: published.kind.ends_in().expect("a terminal entry stands"),
             published,
-            fields: entry.fields().into(),
+            fields: entry.fields(),
         }
     }
 }

@@ -232,3 +232,15 @@ async fn a_request_that_took_long_counts_from_its_answer() {
     let counted: u32 = bed.ask(&["LLEN", &store.keys().budget(KEY)[0]]).await;
     assert_eq!(counted, 2, "what is not counted any more is not counted again");
 }
+
+#[tokio::test]
+async fn a_look_at_what_is_used_counts_nothing() {
+    let bed = Bed::new().await;
+    let (store, quota) = (&bed.store, quota(10, 60_000));
+    assert_eq!(store.used(KEY, quota).await.unwrap(), 0);
+    assert!(granted(store, Errand::Start, quota).await);
+    for _ in 0..20 {
+        assert_eq!(store.used(KEY, quota).await.unwrap(), 2, "a start, and what its job will need");
+    }
+    assert!(granted(store, Errand::Finish, quota).await);
+}

@@ -205,3 +205,26 @@ async fn blocked_clients(store: &omni_relay::store::Store, wanted: usize) {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn what_waits_is_what_nobody_read_and_as_old_as_what_nobody_settled() {
+    let bed = Bed::new().await;
+    let zero = Duration::ZERO;
+    let lags = bed.store.lags().await.unwrap();
+    let seen: Vec<_> = lags.iter().map(|lag| (lag.stage, lag.unread, lag.oldest)).collect();
+    assert_eq!(seen, [("intake", 0, zero), ("submit", 0, zero), ("process", 0, zero)], "without a stream or a group");
+
+    let mut consumer = bed.consumer(Stream::Intake, "0").await;
+    let (seconds, _): (u64, u64) = bed.ask(&["TIME"]).await;
+    let key = bed.store.keys().intake.clone();
+    for age in [90, 30, 10] {
+        let _: String = bed.ask(&["XADD", &key, &format!("{}-0", (seconds - age) * 1000), "data", "{}"]).await;
+    }
+    let intake = async || bed.store.lags().await.unwrap()[0];
+    let aged = |lag: omni_relay::store::lag::Lag, age: u64| (age..age + 10).contains(&lag.oldest.as_secs());
+    assert!(intake().await.unread == 3 && aged(intake().await, 90), "{:?}", intake().await);
+    let held = consumer.read(1, BLOCK).await.unwrap().pop().unwrap();
+    assert!(intake().await.unread == 2 && aged(intake().await, 90), "held is not settled: {:?}", intake().await);
+    assert_eq!(bed.store.done(&held).await.unwrap(), Settled::Yes);
+    assert!(intake().await.unread == 2 && aged(intake().await, 30), "{:?}", intake().await);
+}
