@@ -145,7 +145,7 @@ impl App {
         };
         let (address, admin_address) = listen(config, services, &parts.lifecycle).await?;
         let stop = parts.lifecycle.stop_handle();
-        parts.lifecycle.spawn("health", health::run(store.clone(), redis, wake, stop.clone()));
+        parts.lifecycle.spawn("health", health::run(store.clone(), parts.clock.clone(), redis, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
         let operator = readiness.register("operator");
         parts

@@ -44,6 +44,8 @@ pub const OMNI_REQUEST_DURATION: &str = "omni_relay_omni_request_duration_second
 pub const REDIS_UP: &str = "omni_relay_redis_up";
 pub const REDIS_DURATION: &str = "omni_relay_redis_duration_seconds";
 pub const DEAD_LETTERS: &str = "omni_relay_dead_letters_total";
+pub const DEAD_LETTERS_OPEN: &str = "omni_relay_dead_letters_open";
+pub const DEAD_LETTER_OLDEST_AGE: &str = "omni_relay_dead_letter_oldest_age_seconds";
 pub const RECONCILED: &str = "omni_relay_reconciled_total";
 pub const BUDGET: &str = "omni_relay_budget_total";
 pub const PAUSED: &str = "omni_relay_paused";
@@ -73,6 +75,8 @@ pub const METRICS: &[Metric] = &[
     Metric { name: REDIS_UP, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
     Metric { name: REDIS_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "how long an answered command or script took, on the way and in redis; blocking reads are left out" },
     Metric { name: DEAD_LETTERS, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
+    Metric { name: DEAD_LETTERS_OPEN, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "dead letters that wait for a decision, of all replicas" },
+    Metric { name: DEAD_LETTER_OLDEST_AGE, kind: Kind::Gauge, unit: Unit::Seconds, labels: &[], help: "since the last death of the one that died first; 0 while there is none" },
     Metric { name: RECONCILED, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },
     Metric { name: BUDGET, kind: Kind::Counter, unit: Unit::Count, labels: &["errand", "outcome"], help: "requests to omni that the budget was asked for, and what it said" },
     Metric { name: BUDGET_USED, kind: Kind::Gauge, unit: Unit::Count, labels: &["key"], help: "requests of a key's window that are used, or promised to jobs that were created in it, of all replicas; keys are named 1 to n, in the order of omni.api_keys" },

@@ -7,14 +7,14 @@ use tracing::{debug, info, warn};
 use super::wake::Wake;
 use super::{Store, StoreError};
 use crate::runtime::readiness::Handle;
-use crate::runtime::{Stop, chain};
+use crate::runtime::{Clock, Stop, chain};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Watches until the stop.
-pub async fn run(store: Store, readiness: Handle, wake: Wake, stop: Stop) -> Result<(), StoreError> {
-    tokio::join!(watch(&store, &readiness, &stop), listen(&store, &wake, &stop));
+pub async fn run(store: Store, clock: Clock, readiness: Handle, wake: Wake, stop: Stop) -> Result<(), StoreError> {
+    tokio::join!(watch(&store, &clock, &readiness, &stop), listen(&store, &wake, &stop));
     Ok(())
 }
 
@@ -27,7 +27,7 @@ enum Seen {
     Well,
 }
 
-async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
+async fn watch(store: &Store, clock: &Clock, readiness: &Handle, stop: &Stop) {
     let mut before = None;
     while !stop.is_requested() {
         let answer = store.redis.ping().await;
@@ -55,6 +55,11 @@ async fn watch(store: &Store, readiness: &Handle, stop: &Stop) {
         if let Ok(backlog) = store.backlog().await {
             metrics::gauge!("omni_relay_backlog_prompts").set(gauged(backlog.prompts));
             metrics::gauge!("omni_relay_backlog_bytes").set(gauged(backlog.bytes));
+        }
+        if let Ok((open, oldest)) = store.open_letters().await {
+            let age = oldest.map_or(0.0, |oldest| clock.now().duration_since(oldest).as_secs_f64().max(0.0));
+            metrics::gauge!("omni_relay_dead_letters_open").set(gauged(open));
+            metrics::gauge!("omni_relay_dead_letter_oldest_age_seconds").set(age);
         }
         if let Ok(lags) = store.lags().await {
             for lag in lags {

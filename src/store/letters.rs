@@ -8,6 +8,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use futures_util::future::try_join_all;
+use futures_util::try_join;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -134,6 +135,16 @@ impl Serialize for WholeLetter {
 }
 
 impl Store {
+    /// How many letters are open, and when the one that died first did.
+    pub async fn open_letters(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
+        let (mut count, mut oldest) = (redis::cmd("ZCARD"), redis::cmd("ZRANGE"));
+        count.arg(&self.keys.dead);
+        oldest.arg(&self.keys.dead).arg(0).arg(0).arg("WITHSCORES");
+        let (count, oldest): (u64, Vec<(String, i64)>) =
+            try_join!(self.redis.query(&count), self.redis.query(&oldest))?;
+        Ok((count, oldest.first().and_then(|(_, at)| Timestamp::from_millisecond(*at).ok())))
+    }
+
     /// Open letters that fit, newest first. Letters that come, go or die again meanwhile do not shift the others: each
     /// letter that was open all along is on exactly one page.
     pub async fn letters(&self, filter: &LetterFilter, from: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {

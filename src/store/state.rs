@@ -79,13 +79,6 @@ impl Store {
         }))
     }
 
-    /// How many dead letters are open.
-    pub async fn open_letters(&self) -> Result<u64, StoreError> {
-        let mut command = redis::cmd("ZCARD");
-        command.arg(&self.keys.dead);
-        self.redis.query(&command).await
-    }
-
     /// Whether this body stands among the newest events that nobody understood.
     pub async fn is_unhandled(&self, body: &[u8]) -> Result<bool, StoreError> {
         let mut command = redis::cmd("XREVRANGE");

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use omni_relay::runtime::metrics::{Kind, METRICS};
+use omni_relay::simulator::{Fault, FaultKind};
 use serde_json::Value;
+
+use crate::world::{Process, World, eventually};
 
 /// What Prometheus adds.
 const ADDED: [&str; 3] = ["le", "job", "instance"];
-
-/// Metrics that are being built: gone from here once they are in the table.
-const AWAITED: [(&str, &[&str]); 2] =
-    [("omni_relay_dead_letters_open", &[]), ("omni_relay_dead_letter_oldest_age_seconds", &[])];
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -37,15 +36,14 @@ fn panels() -> Vec<Value> {
 
 /// The labels of a metric as expressions call it.
 fn labels_of(name: &str) -> Option<&'static [&'static str]> {
-    let there = METRICS.iter().find_map(|metric| {
+    METRICS.iter().find_map(|metric| {
         let suffix = name.strip_prefix(metric.name)?;
         let right = match metric.kind {
             Kind::Histogram => ["_bucket", "_count", "_sum"].contains(&suffix),
             Kind::Counter | Kind::Gauge => suffix.is_empty(),
         };
         right.then_some(metric.labels)
-    });
-    there.or_else(|| AWAITED.iter().find(|(awaited, _)| *awaited == name).map(|(_, labels)| *labels))
+    })
 }
 
 /// Names of labels in a list such as `le, stage` or `status=~"5xx|lost", operation!="mcp"`.
@@ -134,6 +132,27 @@ fn every_alert_has_its_section_in_the_runbook_and_every_section_is_whole() {
     for title in ["Oldest entry of a stage", "Omni fails", "Dead letters, new", "Reconciled share", "Turned away"] {
         assert!(titles.iter().any(|shown| shown == title) && runbook.contains(&format!("*{title}*")), "{title}");
     }
+}
+
+/// A process of its own, as the others share their metrics.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_counted_and_age_until_somebody_decides() {
+    let mut world = World::new().await;
+    let _ = world.stop().await;
+    let attempts = [("OMNI_RELAY__RETRY__ATTEMPTS", "1")];
+    let _relay = Process::start(&world, &attempts).await;
+    let gauges = async || -> Option<(f64, f64)> {
+        let text = world.get("/metrics").await.text().await.unwrap();
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Some((value("omni_relay_dead_letters_open ")?, value("omni_relay_dead_letter_oldest_age_seconds ")?))
+    };
+    eventually("there are none", async || (gauges().await? == (0.0, 0.0)).then_some(())).await;
+    world.sim.fault(Fault::new("GET", "/result", FaultKind::Status(503, None)).times(1));
+    let asked = world.ask("revenue by region").await;
+    let (_, young) = eventually("one is counted", async || gauges().await.filter(|(open, _)| *open == 1.0)).await;
+    eventually("it ages", async || gauges().await.filter(|(open, age)| *open == 1.0 && *age > young)).await;
+    world.discard(&asked.id).await;
+    eventually("it is decided on", async || (gauges().await? == (0.0, 0.0)).then_some(())).await;
 }
 
 #[test]

@@ -150,8 +150,8 @@ impl Doctor {
 
     async fn letters(&self) -> Check {
         match self.store.open_letters().await {
-            Ok(0) => Check::ok("dead letters", "none"),
-            Ok(open) => {
+            Ok((0, _)) => Check::ok("dead letters", "none"),
+            Ok((open, _)) => {
                 let advice = "`dead list` says of what they died; replay them once that is put right";
                 Check::warn("dead letters", format!("{open} wait for a person"), advice)
             }
