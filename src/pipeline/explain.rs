@@ -1,7 +1,6 @@
 //! explain: takes an id of anything, and tells what happened to it and what happens next. Changes nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -11,7 +10,6 @@ use super::story::{Kind, Next, Step, Story, Waited};
 use crate::model::{Attempt, Cause, Conversation, Phase, PromptId, Tenant};
 use crate::runtime::Clock;
 use crate::store::audit::{Audited, at};
-use crate::store::budget::{Closed, Room};
 use crate::store::conversation::Stored;
 use crate::store::delivery::Stream;
 use crate::store::pauses::{Pausable, Paused};
@@ -280,25 +278,19 @@ impl Explainer {
                 None => next,
             });
         }
-        let mut soonest: Option<(Duration, Cause)> = None;
-        for (_, room) in self.keys.rooms().await? {
-            let short = match room {
-                Room::For(_) => (Duration::ZERO, Cause::Turn),
-                Room::NotBefore(pause) => (pause, Cause::Budget),
-                Room::Closed(pause, Closed::Throttled) => (pause, Cause::RateLimit),
-                Room::Closed(pause, Closed::Refused) => (pause, Cause::NoKey),
-            };
-            soonest = Some(soonest.map_or(short, |before| before.min(short)));
-        }
         let before = match self.store.before(record).await? {
             None | Some(0) => String::new(),
             Some(1) => "; one prompt of its tenant is before it".to_owned(),
             Some(some) => format!("; {some} prompts of its tenant are before it"),
         };
-        let (pause, cause) = soonest.unwrap_or((Duration::ZERO, Cause::Turn));
-        let next = Next::new(format!("it is sent to Omni{before}")).cause(cause);
-        let at = now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        Ok(if pause.is_zero() { next } else { next.at(Some(at)) })
+        let next = Next::new(format!("it is sent to Omni{before}"));
+        Ok(match self.keys.startable(1).await? {
+            Ok(_) => next.cause(Cause::Turn),
+            Err((pause, cause)) => {
+                let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                next.cause(cause).at(Some(now.saturating_add(pause)))
+            }
+        })
     }
 }
 

@@ -21,8 +21,6 @@ pub struct Line {
     pub active: Option<String>,
     /// Those behind it, in their order; a thousand at most.
     pub waiting: Vec<String>,
-    /// Open dead letters.
-    pub dead: u32,
 }
 
 /// What is left of a prompt's deaths.
@@ -38,10 +36,10 @@ impl Store {
     /// Who has a conversation.
     pub async fn line(&self, conversation: &Conversation) -> Result<Line, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(self.keys.slot(conversation)).arg("user").arg("active").arg("dead");
-        let (user, active, dead): (Option<String>, Option<String>, Option<u32>) = self.redis.query(&command).await?;
+        command.arg(self.keys.slot(conversation)).arg("user").arg("active");
+        let (user, active): (Option<String>, Option<String>) = self.redis.query(&command).await?;
         let waiting = self.head(&self.keys.waiting(conversation)).await?;
-        Ok(Line { known: user.is_some(), active, waiting, dead: dead.unwrap_or_default() })
+        Ok(Line { known: user.is_some(), active, waiting })
     }
 
     /// How many prompts of its tenant have their turn before this one; `None` where it does not wait for a turn, or so many

@@ -83,8 +83,8 @@ impl Store {
     }
 
     /// `queued → sending`, for the holder of the delivery alone. An answer that is lost on the way is asked for again, as
-    /// whoever finds `sending` and is not its sender must not send. What the record says
-    /// kept it from being read is written with it.
+    /// whoever finds `sending` and is not its sender must not send. What kept it from being read, as the record in hand says, is
+    /// written with it.
     pub async fn send(
         &self,
         delivery: &Delivery,
