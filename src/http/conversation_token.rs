@@ -32,7 +32,7 @@ pub(super) async fn create(
     payload: Body,
 ) -> Result<Json<Minted>, Problem> {
     let tokens = services.tokens.as_ref().ok_or_else(token::off)?;
-    let wish = body::read(&headers, payload, body::LARGEST).await?;
+    let wish = body::read(&headers, payload, token::LARGEST).await?;
     let conversation = reader::find(&services, &caller.access, &name).await?.ok_or_else(reader::not_found)?;
     let subject = conversation.as_str();
     tokens.mint(Purpose::Conversation, subject, caller.access.caller(), &wish).map(Json)

@@ -39,6 +39,6 @@ pub(super) async fn create(
         let detail = format!("must be 1 to {MAX_EXTERNAL_ID} bytes");
         return Err(Problem::fields(Code::InvalidParameter, vec![FieldError::at("", "externalId", detail)]));
     }
-    let wish = body::read(&headers, payload, body::LARGEST).await?;
+    let wish = body::read(&headers, payload, token::LARGEST).await?;
     tokens.mint(Purpose::Mcp, &external_id, caller.access.caller(), &wish).map(Json)
 }

@@ -49,7 +49,7 @@ const REFUSED: [Code; 5] = [
                 where both are given"),
         ("traceparent" = Option<String>, Header, nullable = false, description = "W3C trace context"),
     ),
-    request_body(content = PromptSchema, description = "At most 256 KiB"),
+    request_body(content = PromptSchema, description = "At most 15 MiB, and 256 KiB besides its attachments"),
     responses(
         (status = 202, description = "Accepted", body = PromptObject,
             headers(("Location" = String, description = "The prompt"))),

@@ -21,6 +21,9 @@ use crate::runtime::Clock;
 const USUAL: u64 = 600;
 const LONGEST: u64 = 86_400;
 
+/// Largest request for a token.
+pub(super) const LARGEST: usize = 64 * 1024;
+
 /// Makes and reads the tokens of one namespace. Replicas share the secrets, and so each other's tokens.
 pub struct Tokens {
     issuer: String,

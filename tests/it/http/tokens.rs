@@ -142,6 +142,10 @@ async fn what_is_wrong_with_a_wish_for_a_token_is_told() {
         (&json!("invalid_token_request"), &json!("/ttlSeconds"))
     );
     problem(ask("/v1/conversations/t-2/token", "").await.unwrap(), 404).await;
+    for path in [path, "/v1/users/dana/mcp-token"] {
+        let large = relay.post(path, " ".repeat(64 * 1024 + 1)).bearer_auth("acme-key").send().await.unwrap();
+        assert_eq!(problem(large, 413).await["code"], "payload_too_large", "{path}");
+    }
     problem(ask("/v1/users/dana/mcp-token", r#"{"ttl": 1}"#).await.unwrap(), 422).await;
     problem(ask(&format!("/v1/users/{}/mcp-token", "x".repeat(513)), "").await.unwrap(), 422).await;
     mint(&relay, "acme-key", "/v1/users/dana%2F7/mcp-token", r#"{"ttlSeconds": 86400}"#).await;
