@@ -1,7 +1,7 @@
 //! Who asks, and what they may do. A handler's argument [`Authorized`] is the proof that its scope was checked.
 
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -160,9 +160,8 @@ impl<N: Need> FromRequestParts<Services> for Authorized<N> {
             Some(peer) => services.attempts.hear(peer, caller, Instant::now()),
             None => Ok(()),
         };
-        if services.callers.is_empty() && from_elsewhere(&parts.headers, &services.cors_origins) {
-            let detail = "pages of other sites may not call without a key";
-            return Err(Problem::new(Code::CrossSite, detail));
+        if services.callers.is_empty() {
+            from_here(&parts.headers, &services.cors_origins)?;
         }
         let access = check(&services.callers, &parts.headers, N::SCOPE, hear)?;
         Ok(Self { access, need: PhantomData })
@@ -200,12 +199,25 @@ fn too_many(left: Duration) -> Problem {
     problem.with_header(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))
 }
 
-/// Whether a browser calls for a page of another site that may not: it reaches loopback too, and nobody asks it for a key.
-fn from_elsewhere(headers: &HeaderMap, allowed: &[String]) -> bool {
+/// Where nobody is asked for a key, what a browser sends for a page of another site is turned away, and so is what comes by
+/// a name: it may be another site's that was made to lead here.
+fn from_here(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    let Some(origin) = text(header::ORIGIN) else { return false };
-    let own = origin.split_once("://").is_some_and(|(_, site)| text(header::HOST) == Some(site));
-    !own && !allowed.iter().any(|allowed| allowed == origin)
+    let site = |origin: &str| origin.split_once("://").map(|(_, site)| site.to_owned());
+    let host = text(header::HOST);
+    let known = |origin: &str| allowed.iter().any(|allowed| allowed == origin) || site(origin).as_deref() == host;
+    if text(header::ORIGIN).is_none_or(known) && host.is_none_or(is_here) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::CrossSite, "pages of other sites may not call without a key"))
+}
+
+/// Whether nobody else can make it lead here: an address, or a name of this machine's own.
+fn is_here(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name = name.to_ascii_lowercase();
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&name);
+    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// The one bearer token. Of two, one could be checked and the other believed.

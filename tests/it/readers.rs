@@ -65,7 +65,7 @@ impl Reader {
     async fn open(url: &str, conversation: &str, after: &str) -> Self {
         let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
         let path = format!("/v1/conversations/{conversation}/events");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {after}\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {after}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         Self(BufReader::with_capacity(1024, stream))
     }

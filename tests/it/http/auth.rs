@@ -198,7 +198,16 @@ async fn without_callers_everybody_is_the_operator_but_for_pages_of_other_sites(
         problem(opaque, 403).await;
         assert_ne!(status(request.try_clone().unwrap().header("Authorization", "Bearer whatever")).await, 403);
         let own = relay.get("").url().origin().ascii_serialization();
-        assert_ne!(status(request.header("Origin", own)).await, 403);
+        assert_ne!(status(request.try_clone().unwrap().header("Origin", own)).await, 403);
+        // Another site's name that was made to lead here: the page is then of the same origin.
+        let named = |host: &str| request.try_clone().unwrap().header("Host", host);
+        let led = "evil.example.com:8080";
+        assert_eq!(problem(named(led).send().await.unwrap(), 403).await["code"], "cross_site");
+        problem(named(led).header("Origin", format!("http://{led}")).send().await.unwrap(), 403).await;
+        problem(named("localhost.example.com").send().await.unwrap(), 403).await;
+        for host in ["localhost:8080", "127.0.0.1", "[::1]:8080", "relay.LOCALHOST"] {
+            assert_ne!(status(named(host)).await, 403, "{host}");
+        }
     }
     relay.stop().await;
 }
