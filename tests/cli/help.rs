@@ -16,11 +16,17 @@ fn every_command_explains_itself_and_its_exit_codes() {
         "prompt",
         "prompt show",
         "prompt cancel",
+        "explain",
         "dead",
         "dead list",
         "dead show",
         "dead replay",
         "dead discard",
+        "pause",
+        "resume",
+        "audit",
+        "audit list",
+        "doctor",
         "users",
         "users resolve",
         "users forget",
@@ -37,6 +43,54 @@ fn every_command_explains_itself_and_its_exit_codes() {
         arguments.push("--help");
         let usage = format!("Usage: omni-relay {command}");
         session.command(&arguments).assert().success().stdout(contains(usage.trim()).and(contains("Exit codes: 0")));
+    }
+}
+
+/// The commands that a text names: in its blocks, and between backticks.
+fn commands(text: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            let line = line.split(" #").next().unwrap();
+            found.extend(line.split_once("omni-relay ").map(|(_, command)| command.to_owned()));
+        } else {
+            let spans = line.split('`').skip(1).step_by(2);
+            found.extend(spans.filter_map(|span| span.strip_prefix("omni-relay ").map(str::to_owned)));
+        }
+    }
+    found
+}
+
+/// What people fill in.
+const FILLED: [(&str, &str); 5] = [
+    ("<time>", "2026-01-31T03:00:00Z"),
+    ("<next>", "1.a"),
+    ("<id>", "01a205e5-737d-707e-a318-3e77d945038f"),
+    ("<promptId>", "01a205e5-737d-707e-a318-3e77d945038f"),
+    ("<stage>", "submit"),
+];
+
+/// With every option that stands there. What is in angle brackets is somebody's to fill in.
+#[test]
+fn the_commands_that_runbook_and_readme_name_are_there() {
+    let session = Session::new();
+    for (name, at_least) in [("docs/RUNBOOK.md", 20), ("README.md", 15)] {
+        let text = std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let commands = commands(&text);
+        assert!(commands.len() >= at_least, "{name}: {commands:?}");
+        for command in commands {
+            let filled = FILLED.iter().fold(command.clone(), |text, (name, value)| text.replace(name, value));
+            // What is in quotes is one word.
+            let parts = filled.split('"').enumerate();
+            let filled: String = parts.map(|(place, part)| if place % 2 == 0 { part } else { "words" }).collect();
+            let words = filled.split_whitespace().take_while(|word| ![">", "<", "|", "&"].contains(word));
+            let arguments: Vec<&str> = words.chain(["--help"]).collect();
+            let run = session.command(&arguments).output().unwrap();
+            assert!(run.status.success(), "{name}: {command}: {}", String::from_utf8_lossy(&run.stderr));
+        }
     }
 }
 
