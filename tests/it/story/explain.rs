@@ -1,9 +1,12 @@
 //! Why somebody waits: what a story says about waits while they last and once they are over.
 
+use std::time::Duration;
+
+use omni_relay::config::Sources;
 use omni_relay::simulator::{Behaviour, Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::world::{Asked, World, eventually};
+use crate::world::{Asked, Setting, World, eventually};
 
 async fn story(world: &World, id: &str) -> Value {
     let answer = world.get(&format!("/v1/explain/{id}")).await;
@@ -59,6 +62,20 @@ async fn who_waits_for_a_conversation_is_told_for_whom_and_for_how_long() {
     let cancelled = story(&world, &first.id).await;
     step(&cancelled, "cancel by http");
     step(&cancelled, "it is cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_budget_is_told_so_and_until_when() {
+    // Room for one job, until Omni's minute is over.
+    let minute = (Duration::from_secs(5), Duration::from_millis(600));
+    let limit = |sources: Sources| sources.with("omni.requests_per_minute", "3");
+    let world = World::with(Setting { minute, ..Setting::config(limit) }).await;
+    let first = world.ask("revenue by region").await;
+    world.eventually_answered(&first).await;
+    let second = world.ask("revenue by month").await;
+    let next = story(&world, &second.id).await["next"].take();
+    assert_eq!((next["cause"].as_str(), next["at"].is_string()), (Some("budget"), true), "{next}");
+    world.eventually_answered(&second).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
