@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Relay, eventually, pointers, problem, question};
 
-async fn relay() -> Relay {
+/// Two tenants, and who looks after all of them.
+pub(super) async fn relay() -> Relay {
     Relay::with(|sources| {
         sources
             .with("retry.attempts", "2")

@@ -3,22 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::dead::relay;
 use super::{Relay, eventually, pointers, problem, question};
-
-async fn relay() -> Relay {
-    Relay::with(|sources| {
-        sources
-            .with("callers.acme.key", "acme-key")
-            .with("callers.acme.tenant", "acme")
-            .with("callers.acme.scopes", "prompts,read,ops")
-            .with("callers.globex.key", "globex-key")
-            .with("callers.globex.tenant", "globex")
-            .with("callers.globex.scopes", "prompts,read,ops")
-            .with("callers.operator.key", "operator-key")
-            .with("callers.operator.scopes", "ops")
-    })
-    .await
-}
 
 /// The status and the body of an answer.
 async fn call(relay: &Relay, method: Method, path: &str, key: &str) -> (u16, Value) {
