@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::args::Output;
 use super::store::store;
 use super::{runtime, show};
 use crate::config::{Config, Sources};
-use crate::store::audit::{Audited, is_entry};
+use crate::store::audit::{Audited, Place};
 
 /// Lists what people changed in the last 90 days: replays, discards, cancels, pauses
 #[derive(Args)]
@@ -32,8 +32,8 @@ struct List {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     /// Where the page before ended
-    #[arg(long)]
-    cursor: Option<String>,
+    #[arg(long, value_parser = |text: &str| text.parse::<Place>().map_err(|()| "expected what the page before ended with"))]
+    cursor: Option<Place>,
     #[command(flatten)]
     output: Output,
 }
@@ -48,15 +48,11 @@ impl Audit {
 
 impl List {
     async fn list(self, config: Config) -> anyhow::Result<ExitCode> {
-        let cursor = self.cursor.as_deref();
-        if !cursor.is_none_or(is_entry) {
-            bail!("failed to use --cursor: expected what the page before ended with");
-        }
         let limit = usize::from(self.limit);
-        let mut items = store(&config)?.audit(cursor, limit + 1).await.context("failed to list")?;
+        let mut items = store(&config)?.audit(self.cursor, limit + 1).await.context("failed to list")?;
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| last.entry.clone());
+        let next = items.last().filter(|_| more).map(|last| last.place.to_string());
         if self.output.json() {
             show::print(&json!({"items": items, "nextCursor": next}).to_string())?;
             return Ok(ExitCode::SUCCESS);

@@ -11,7 +11,7 @@ use super::contract::openapi::OPERATOR;
 use super::contract::problems;
 use super::problem::{self, Problem};
 use super::{Services, parameters};
-use crate::store::audit::{Audited, is_entry};
+use crate::store::audit::{Audited, Place};
 
 /// Changes on a page, unless told otherwise, and at most.
 const USUAL: usize = 50;
@@ -35,7 +35,7 @@ pub(super) struct Page {
 #[expect(dead_code, reason = "it is read as documentation")]
 struct Known {
     /// The `nextCursor` of the page before
-    #[param(pattern = "^[0-9]{1,20}-[0-9]{1,20}$")]
+    #[param(pattern = "^[0-9]{1,19}-[0-9]{1,19}$")]
     cursor: Option<String>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
@@ -53,10 +53,8 @@ pub(super) async fn list(
 ) -> Result<Json<Page>, Problem> {
     caller.access.of_everybody()?;
     let given = parameters::of(query.as_deref(), &["cursor", "limit"])?;
-    let cursor = given.get("cursor").map(String::as_str);
-    if !cursor.is_none_or(is_entry) {
-        return Err(parameters::wrong("cursor", "must be the nextCursor of a page"));
-    }
+    let cursor = given.get("cursor").map(|cursor| cursor.parse::<Place>()).transpose();
+    let cursor = cursor.map_err(|()| parameters::wrong("cursor", "must be the nextCursor of a page"))?;
     let limit = given.get("limit").map_or(Some(USUAL), |limit| limit.parse().ok());
     let limit = limit.filter(|limit| (1..=MOST).contains(limit));
     let limit = limit.ok_or_else(|| parameters::wrong("limit", format!("must be a whole number from 1 to {MOST}")))?;
@@ -64,6 +62,6 @@ pub(super) async fn list(
     let mut items = services.store.audit(cursor, limit + 1).await?;
     let more = items.len() > limit;
     items.truncate(limit);
-    let next_cursor = items.last().filter(|_| more).map(|last| last.entry.clone());
+    let next_cursor = items.last().filter(|_| more).map(|last| last.place.to_string());
     Ok(Json(Page { items, next_cursor }))
 }

@@ -90,7 +90,7 @@ fn things_are_held_examined_and_let_go_and_the_audit_says_by_whom() {
     let all = ["resume stage:submit", "resume tenant:acme", "pause tenant:acme", "pause stage:submit"];
     assert_eq!(said.iter().map(|one| one.replace('"', "")).collect::<Vec<_>>(), all);
     run("audit list --limit 1").success().stdout(contains("cli:olga").and(contains("more: --cursor ")));
-    run("audit list --cursor x").code(1).stderr(contains("failed to use --cursor"));
+    run("audit list --cursor x").code(2).stderr(contains("expected what the page before ended with"));
     relay.signal("TERM");
     assert_eq!(relay.end().0, Some(0), "{}", relay.said());
 }

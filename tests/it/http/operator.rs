@@ -83,6 +83,8 @@ async fn what_is_everybodys_is_not_for_callers_with_a_tenant() {
         let answer = relay.request(Method::POST, &path).bearer_auth("operator-key").send().await.unwrap();
         assert_eq!(pointers(&problem(answer, 422).await), [pointer], "{path}");
     }
+    let nothing = json!({"items": [], "nextCursor": null});
+    assert_eq!(get(&relay, "/v1/audit?cursor=0-0", "operator-key").await, (200, nothing), "before everything");
     for query in ["cursor=1", "cursor=%2B", "limit=0", "limit=201", "limit=x", "before=1"] {
         let answer = relay.get(&format!("/v1/audit?{query}")).bearer_auth("operator-key").send().await.unwrap();
         assert_eq!(problem(answer, 422).await["code"], "invalid_parameter", "{query}");

@@ -36,8 +36,8 @@ async fn who_paused_first_stands_there_and_the_audit_tells_everything() {
     assert_eq!(said, ["http:ops resume stage:submit", "cli:olga pause stage:submit", "cli:olga pause tenant:acme"]);
     assert_eq!(audit[1].details.as_ref().unwrap().get(), r#"{"why":"Omni is slow"}"#);
     assert!(audit[0].details.is_none());
-    let page = bed.store.audit(Some(&audit[0].entry), 1).await.unwrap();
-    assert_eq!((page.len(), &page[0].entry), (1, &audit[1].entry));
+    let page = bed.store.audit(Some(audit[0].place), 1).await.unwrap();
+    assert_eq!((page.len(), page[0].place), (1, audit[1].place));
 }
 
 #[tokio::test]
