@@ -16,6 +16,7 @@ use super::doctor::Doctor;
 use super::explain::Explain;
 use super::pause::{Pause, Resume};
 use super::prompt::Prompt;
+use super::runs::Overseen;
 use super::serve::Serve;
 use super::simulate::Simulate;
 use super::tail::Tail;
@@ -49,6 +50,7 @@ enum Command {
     Resume(Resume),
     Audit(Audit),
     Doctor(Doctor),
+    Run(Overseen),
     Users(Users),
     Webhook(Webhook),
     Config(Configuration),
@@ -91,6 +93,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Resume(command) => command.run(config),
         Command::Audit(command) => command.run(config),
         Command::Doctor(command) => command.run(config),
+        Command::Run(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Webhook(command) => command.run(),
         Command::Config(command) => command.run(config),

@@ -30,6 +30,7 @@ pub(super) enum Code {
     StageNotFound,
     TenantNotFound,
     NothingKnown,
+    RunNotFound,
     ResultNotFound,
     ChartNotFound,
     SessionNotFound,
@@ -46,6 +47,7 @@ pub(super) enum Code {
     InvalidBatch,
     InvalidTokenRequest,
     InvalidFeedback,
+    InvalidRun,
     InvalidParameter,
     IdempotencyKeyReused,
     TooManyAttempts,
@@ -78,6 +80,7 @@ impl Code {
             | Self::StageNotFound
             | Self::TenantNotFound
             | Self::NothingKnown
+            | Self::RunNotFound
             | Self::ResultNotFound
             | Self::ChartNotFound
             | Self::SessionNotFound
@@ -94,6 +97,7 @@ impl Code {
             | Self::InvalidBatch
             | Self::InvalidTokenRequest
             | Self::InvalidFeedback
+            | Self::InvalidRun
             | Self::InvalidParameter
             | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts | Self::Backlog | Self::Budget => StatusCode::TOO_MANY_REQUESTS,

@@ -38,7 +38,7 @@ pub(super) async fn show(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<Json<WholeLetter>, Problem> {
-    let letter = services.store.letter(&id).await?;
+    let letter = services.dead_letters.show(&id).await?;
     letter.filter(|letter| caller.access.sees_tenant(&letter.letter.owner())).map(Json).ok_or_else(not_found)
 }
 

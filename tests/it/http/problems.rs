@@ -153,9 +153,11 @@ async fn without_callers(seen: &mut Seen) {
         "/v1/conversations/x/entries",
         "/v1/dead-letters/x",
         "/v1/explain/nothing",
+        "/v1/dead-letter-runs/x",
     ] {
         seen.see(relay.get(path)).await;
     }
+    seen.see(relay.post("/v1/dead-letter-runs", "{}")).await;
     seen.see(relay.get("/v1/prompts/x").header("Origin", "https://evil.example.com")).await;
     seen.see(relay.post("/v1/conversations/x/token", "")).await;
     seen.see(relay.post("/v1/stages/x/pause", "")).await;

@@ -1,0 +1,84 @@
+//! `dead replay` and `dead discard`: of letters that are named, one by one; of all that fit, as a run.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::json;
+
+use super::filter::Filter;
+use crate::cli::args::Output;
+use crate::cli::runs::{follow, page};
+use crate::cli::show::{self, Style};
+use crate::cli::store::who;
+use crate::model::letter::LetterFilter;
+use crate::model::run::{Action, Order, RunState};
+use crate::pipeline::{DeadLetters, Runs};
+use crate::store::Store;
+
+#[derive(Args)]
+pub(super) struct Decide {
+    /// Letters; otherwise all that fit
+    #[arg(value_name = "ID", conflicts_with_all = ["Filter", "all", "dry_run", "rate"])]
+    ids: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Every open letter
+    #[arg(long, conflicts_with = "Filter")]
+    all: bool,
+    /// Only count what fits: how many, of which causes
+    #[arg(long)]
+    dry_run: bool,
+    /// Letters a second; 0: as fast as it goes
+    #[arg(long, default_value_t = Order::RATE, value_name = "LETTERS")]
+    rate: u32,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Decide {
+    pub(super) async fn run(
+        self,
+        action: Action,
+        letters: &DeadLetters,
+        runs: &Runs,
+        store: &Store,
+    ) -> anyhow::Result<ExitCode> {
+        if !self.ids.is_empty() {
+            return self.named(action, letters).await;
+        }
+        let filter = LetterFilter::from(self.filter);
+        if filter == LetterFilter::default() && !self.all {
+            bail!("which letters? name them, say what they have in common (see --help), or --all");
+        }
+        let order = Order { action, filter, rate: self.rate, dry_run: self.dry_run };
+        let run = runs.create_mine(order, &who()).await.context("failed to begin the run")?;
+        let whole = follow(runs, store, &run.id).await?;
+        show::print(&if self.output.json() {
+            serde_json::to_string(&whole)?
+        } else {
+            page(&whole, Style::of_stdout())
+        })?;
+        let well = whole.run.state == RunState::Done && whole.run.counts.failed == 0;
+        Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn named(self, action: Action, letters: &DeadLetters) -> anyhow::Result<ExitCode> {
+        let who = who();
+        let mut all_known = true;
+        for id in &self.ids {
+            let decided = match action {
+                Action::Replay => letters.replay(id, &who).await.context("failed to replay")?,
+                Action::Discard => letters.discard(id, &who).await.context("failed to discard")?,
+            };
+            all_known &= decided.is_some();
+            let outcome = decided.map_or("unknown", |decided| decided.as_str());
+            show::print(&if self.output.json() {
+                json!({"id": id, "outcome": outcome}).to_string()
+            } else {
+                format!("{} {}", show::plain(id), outcome.replace('_', " "))
+            })?;
+        }
+        Ok(if all_known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
