@@ -201,16 +201,6 @@ impl Store {
         Ok(found.into_iter().zip(fitting).collect())
     }
 
-    /// How many letters are open, and when the oldest of them died.
-    pub async fn open_letters(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
-        let (mut count, mut oldest) = (redis::cmd("ZCARD"), redis::cmd("ZRANGE"));
-        count.arg(&self.keys.dead);
-        oldest.arg(&self.keys.dead).arg(0).arg(0).arg("WITHSCORES");
-        let (count, oldest): (u64, Vec<(String, i64)>) =
-            try_join!(self.redis.query(&count), self.redis.query(&oldest))?;
-        Ok((count, oldest.first().and_then(|(_, at)| Timestamp::from_millisecond(*at).ok())))
-    }
-
     /// The next members of a set by time.
     pub(super) async fn page(
         &self,
