@@ -330,7 +330,10 @@ fn console(config: &Config, parts: &Parts, store: &Store) -> Option<Arc<Console>
     let tokens = tokens(&config.tokens.secrets).or_else(own)?;
     let console = Arc::new(Console { tokens, settings: parts.settings.clone(), series: Series::default() });
     let (looking, store, stop) = (console.clone(), store.clone(), parts.lifecycle.stop_handle());
-    parts.lifecycle.spawn("console", async move { Ok::<_, Infallible>(looking.series.run(store, stop).await) });
+    parts.lifecycle.spawn("console", async move {
+        looking.series.run(store, stop).await;
+        Ok::<(), Infallible>(())
+    });
     Some(console)
 }
 

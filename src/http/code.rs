@@ -27,10 +27,10 @@ pub(super) enum Code {
     ConversationNotFound,
     NoTokens,
     DeadLetterNotFound,
+    RunNotFound,
     StageNotFound,
     TenantNotFound,
     NothingKnown,
-    RunNotFound,
     ResultNotFound,
     ChartNotFound,
     SessionNotFound,
@@ -42,6 +42,7 @@ pub(super) enum Code {
     NotFinished,
     NoJob,
     FeedbackRefused,
+    NotEditable,
     PayloadTooLarge,
     InvalidPrompt,
     InvalidBatch,
@@ -77,10 +78,10 @@ impl Code {
             | Self::ConversationNotFound
             | Self::NoTokens
             | Self::DeadLetterNotFound
+            | Self::RunNotFound
             | Self::StageNotFound
             | Self::TenantNotFound
             | Self::NothingKnown
-            | Self::RunNotFound
             | Self::ResultNotFound
             | Self::ChartNotFound
             | Self::SessionNotFound
@@ -91,7 +92,8 @@ impl Code {
             | Self::ConversationMismatch
             | Self::NotFinished
             | Self::NoJob
-            | Self::FeedbackRefused => StatusCode::CONFLICT,
+            | Self::FeedbackRefused
+            | Self::NotEditable => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidPrompt
             | Self::InvalidBatch

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn pointers(body: &str) -> Vec<String> {
-        let document = serde_json::to_value(parse(body.as_bytes()).err().expect("it is wrong").errors).unwrap();
+        let document = serde_json::to_value(parse(body.as_bytes()).unwrap_err().errors).unwrap();
         document.as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap().to_owned()).collect()
     }
 

@@ -64,11 +64,11 @@ pub enum StageName {
 pub struct LetterFilter {
     /// The stage.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<StageName>, nullable = false)]
+    #[schema(value_type = StageName, required = false, nullable = false)]
     pub stage: Option<String>,
     /// The reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Reason>, nullable = false)]
+    #[schema(value_type = Reason, required = false, nullable = false)]
     pub reason: Option<String>,
     /// The tenant; the empty one for letters of no tenant.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,13 +10,27 @@ use tracing::info;
 use crate::model::letter::Letter;
 use crate::model::run::{Action, Run};
 use crate::model::work::VERSION;
-use crate::model::{Conversation, Envelope, Event, Finding, PromptId, Verdict};
+use crate::model::{Conversation, Defaults, Edit, Envelope, Event, Finding, Invalid, PromptId, Verdict};
 use crate::runtime::{Clock, failpoint};
 use crate::store::dead::{Back, Decided, Decision, Tried};
 use crate::store::delivery::Stream;
 use crate::store::letters::WholeLetter;
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
+
+/// Why a letter was not changed and put back.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// Omni was asked, or nobody can read what there was to ask.
+    #[error("there is nothing of it that can be changed")]
+    NotEditable,
+    /// It would be no prompt.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Replays and discards.
 #[derive(Clone)]
@@ -63,6 +77,32 @@ impl DeadLetters {
         Ok(decided)
     }
 
+    /// Puts a prompt back, changed: one that Omni was never asked, or one that was pushed and not accepted. `defaults` are
+    /// the lists that bound who changes it. The audit has the names of what changed.
+    pub async fn replay_edited(
+        &self,
+        id: &str,
+        edit: &Edit,
+        defaults: Defaults<'_>,
+        who: &str,
+    ) -> Result<Option<Decided>, EditError> {
+        let details = json!({"fields": edit.names()}).to_string();
+        let decision = Decision { details: &details, ..self.decision(who) };
+        loop {
+            let Some((letter, record)) = self.read(id).await? else { return Ok(self.store.closed_letter(id).await?) };
+            let back = edited(&letter, record.as_ref(), edit, defaults)?;
+            match self.store.replay(&letter, record.as_ref(), back, decision).await? {
+                Tried::Changed => {}
+                Tried::Asked => return Err(EditError::NotEditable),
+                Tried::Done(decided) => {
+                    noted(Action::Replay, decided).await;
+                    info!(letter = id, who, action = "replay", outcome = outcome(decided), "dead letter decided");
+                    return Ok(decided);
+                }
+            }
+        }
+    }
+
     /// Decides on a letter that a run found: not if it is not what the run is about any more. What comes of it is counted
     /// with the run.
     pub(super) async fn decide_in(&self, run: &Run, id: &str) -> Result<(), StoreError> {
@@ -106,9 +146,7 @@ impl DeadLetters {
             }
         };
         if let Tried::Done(decided) = tried {
-            failpoint::hit(if action == Action::Replay { "dead.replayed" } else { "dead.discarded" }).await;
-            let labels = [("action", action.as_str()), ("outcome", outcome(decided))];
-            metrics::counter!("omni_relay_decisions_total", &labels).increment(1);
+            noted(action, decided).await;
         }
         Ok(tried)
     }
@@ -118,6 +156,12 @@ impl DeadLetters {
         let check = u64::try_from(self.check_after.as_millis()).unwrap_or(u64::MAX);
         Decision { who, now, next_check: now.saturating_add(check), run: None, details: "" }
     }
+}
+
+async fn noted(action: Action, decided: Option<Decided>) {
+    failpoint::hit(if action == Action::Replay { "dead.replayed" } else { "dead.discarded" }).await;
+    let labels = [("action", action.as_str()), ("outcome", outcome(decided))];
+    metrics::counter!("omni_relay_decisions_total", &labels).increment(1);
 }
 
 fn outcome(decided: Option<Decided>) -> &'static str {
@@ -143,6 +187,28 @@ fn back(letter: &WholeLetter, has_prompt: bool) -> Back {
     let ours = |name: &str| stream != Some(Stream::Intake) && name == Stream::Inbox.field();
     let again = |(name, value): (String, Vec<u8>)| if ours(&name) { (name, afresh(value)) } else { (name, value) };
     Back::Entry(letter.entry().into_iter().map(again).collect())
+}
+
+/// The same, changed.
+fn edited(
+    letter: &WholeLetter,
+    record: Option<&Record>,
+    edit: &Edit,
+    defaults: Defaults<'_>,
+) -> Result<Back, EditError> {
+    match (back(letter, record.is_some()), record) {
+        (Back::Ask, Some(Record { request: Some(prompt), metadata, job_id: None, .. })) => {
+            let (prompt, metadata) = edit.prompt(prompt, metadata, defaults)?;
+            Ok(Back::AskInstead(Box::new(prompt), metadata))
+        }
+        (Back::Entry(mut fields), None) if Stream::of_stage(&letter.letter.stage) == Some(Stream::Intake) => {
+            let data = fields.iter_mut().find(|(name, _)| name == Stream::Intake.field());
+            let (_, data) = data.ok_or(EditError::NotEditable)?;
+            *data = edit.pushed(data, defaults)?;
+            Ok(Back::Entry(fields))
+        }
+        _ => Err(EditError::NotEditable),
+    }
 }
 
 /// Whether it is the notice of an earlier death: replaying that would end nothing.

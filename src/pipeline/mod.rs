@@ -37,7 +37,7 @@ pub mod worker;
 
 pub use cancel::Canceller;
 pub use chart::Charts;
-pub use dead_letters::DeadLetters;
+pub use dead_letters::{DeadLetters, EditError};
 pub use directory::Directory;
 pub use doctor::Doctor;
 pub use explain::Explainer;

@@ -73,9 +73,10 @@ impl Runs {
     }
 
     async fn write(&self, mut order: Order, who: &str, driver: Option<&str>) -> Result<Run, StoreError> {
-        let now = self.clock.now();
+        let at = |ms: u64| Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
+        let now_ms = self.clock.now_ms();
         // What dies while it runs, again or for the first time, is not meant. What died this very millisecond is.
-        let end = Timestamp::from_millisecond(now.as_millisecond() + 1).unwrap_or(Timestamp::MAX);
+        let (now, end) = (at(now_ms), at(now_ms + 1));
         order.filter.until = Some(order.filter.until.map_or(end, |until| until.min(end)));
         let id = PromptId::new(now).to_string();
         let run = self.store.create_run(&id, order, who, now, driver).await?;
@@ -118,7 +119,7 @@ impl Runs {
         };
         let mut drive = Drive { runs: self, run: driven.run, place: driven.place, groups: driven.groups };
         let ended = match drive.letters(stop).await {
-            Ok(Some(drove)) => return Ok(drove),
+            Ok(Some(early)) => return Ok(early),
             Ok(None) => (RunState::Done, String::new()),
             Err(error) if error.passes() => return Err(error),
             Err(error) => {

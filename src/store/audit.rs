@@ -43,11 +43,11 @@ impl Store {
         command.arg(&self.keys.audit).arg(before.map_or_else(|| "+".to_owned(), |place| format!("({place}")));
         command.arg("-").arg("COUNT").arg(count);
         let reply: StreamRangeReply = self.redis.query(&command).await?;
-        Ok(reply.ids.into_iter().map(audited).collect())
+        Ok(reply.ids.iter().map(audited).collect())
     }
 }
 
-pub(super) fn audited(entry: StreamId) -> Audited {
+pub(super) fn audited(entry: &StreamId) -> Audited {
     let text = |name: &str| entry.get::<String>(name).unwrap_or_default();
     let details = entry.get::<String>("details").and_then(|text| RawValue::from_string(text).ok());
     let (who, what, id) = (text("who"), text("what"), text("id"));

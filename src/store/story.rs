@@ -105,6 +105,6 @@ impl Store {
         let mut command = redis::cmd("XRANGE");
         command.arg(&self.keys.audit).arg(since).arg("+").arg("COUNT").arg(most);
         let reply: StreamRangeReply = self.redis.query(&command).await?;
-        Ok(reply.ids.into_iter().map(audited).collect())
+        Ok(reply.ids.iter().map(audited).collect())
     }
 }

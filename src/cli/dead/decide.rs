@@ -12,8 +12,10 @@ use crate::cli::runs::{follow, page};
 use crate::cli::show::{self, Style};
 use crate::cli::store::who;
 use crate::model::letter::LetterFilter;
+use crate::model::prompt::Invalid;
 use crate::model::run::{Action, Order, RunState};
-use crate::pipeline::{DeadLetters, Runs};
+use crate::model::{Defaults, Edit};
+use crate::pipeline::{DeadLetters, EditError, Runs};
 use crate::store::Store;
 
 #[derive(Args)]
@@ -23,6 +25,10 @@ pub(super) struct Decide {
     ids: Vec<String>,
     #[command(flatten)]
     filter: Filter,
+    /// Changes the one letter that is named before it is replayed: a JSON merge patch over its prompt (prompt, modelId,
+    /// topicName, branchId, deadlineSeconds, progress, metadata)
+    #[arg(long, value_name = "JSON", requires = "ids", value_parser = edit)]
+    edit: Option<Edit>,
     /// Every open letter
     #[arg(long, conflicts_with = "Filter")]
     all: bool,
@@ -65,10 +71,16 @@ impl Decide {
 
     async fn named(self, action: Action, letters: &DeadLetters) -> anyhow::Result<ExitCode> {
         let who = who();
+        if self.edit.is_some() && (action == Action::Discard || self.ids.len() > 1) {
+            bail!("--edit is for the replay of one letter");
+        }
         let mut all_known = true;
         for id in &self.ids {
             let decided = match action {
-                Action::Replay => letters.replay(id, &who).await.context("failed to replay")?,
+                Action::Replay => match &self.edit {
+                    Some(edit) => letters.replay_edited(id, edit, Defaults::default(), &who).await.map_err(told)?,
+                    None => letters.replay(id, &who).await.context("failed to replay")?,
+                },
                 Action::Discard => letters.discard(id, &who).await.context("failed to discard")?,
             };
             all_known &= decided.is_some();
@@ -80,5 +92,22 @@ impl Decide {
             })?;
         }
         Ok(if all_known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn edit(text: &str) -> Result<Edit, String> {
+    let patch = serde_json::from_str(text).map_err(|error| format!("expected JSON: {error}"))?;
+    Edit::new(patch).map_err(|_| "expected an object with the members that change".to_owned())
+}
+
+/// What would be right, where the letter would be no prompt.
+fn told(error: EditError) -> anyhow::Error {
+    match error {
+        EditError::Invalid(Invalid::Fields(errors)) => {
+            let told: Vec<String> =
+                errors.into_iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect();
+            anyhow::anyhow!("failed to change the letter: {}", told.join("; "))
+        }
+        error => anyhow::Error::new(error).context("failed to replay"),
     }
 }

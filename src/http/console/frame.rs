@@ -88,10 +88,6 @@ impl Frame {
     pub(super) fn menu(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> + '_ {
         MENU.into_iter().map(|(section, address, name)| (address, name, section == self.section))
     }
-
-    pub(super) fn version(&self) -> &'static str {
-        env!("CARGO_PKG_VERSION")
-    }
 }
 
 /// A template as an answer.

@@ -20,15 +20,10 @@ impl When {
 /// HTML of our own, with nothing in it that somebody sent.
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let past = Duration::try_from(self.now.duration_since(self.at));
         let (at, exact) = (self.at, self.at.strftime("%F %T%.3f UTC"));
-        match past {
-            Ok(past) => write!(f, "<time datetime=\"{at}\" title=\"{exact}\">{} ago</time>", span(&past)),
-            Err(_) => {
-                let left = self.at.duration_since(self.now).unsigned_abs();
-                write!(f, "<time datetime=\"{at}\" title=\"{exact}\">in {}</time>", span(&left))
-            }
-        }
+        let far = span(&self.now.duration_since(self.at).unsigned_abs());
+        let (before, after) = if at > self.now { ("in ", "") } else { ("", " ago") };
+        write!(f, "<time datetime=\"{at}\" title=\"{exact}\">{before}{far}{after}</time>")
     }
 }
 

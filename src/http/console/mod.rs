@@ -3,6 +3,8 @@
 //! Pages are whole without JavaScript; with it, what is marked as live is fetched again every other second. Nothing comes
 //! from another host. Who may look is in `session`, what all pages share in `frame`.
 
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+
 mod assets;
 mod audit;
 mod budget;

@@ -22,7 +22,7 @@ impl Plot {
     pub(super) fn new(title: &'static str, values: &[f64], spans: &str) -> Self {
         let most = values.iter().copied().fold(0.0, f64::max);
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let last = values.last().copied().unwrap_or_default();
+        let now = values.last().copied().unwrap_or_default();
         let step = WIDTH / (values.len().max(2) - 1) as f64;
         let height = |value: f64| HEIGHT - 1.0 - value / most.max(1.0) * (HEIGHT - 4.0);
         let places = values.iter().enumerate();
@@ -33,10 +33,10 @@ impl Plot {
         let text = |value: f64| number(&(value.round() as u64));
         let told = match values.len() {
             0 => "nothing measured yet".to_owned(),
-            _ => format!("now {}, between {} and {} in the last {spans}", text(last), text(least), text(most)),
+            _ => format!("now {}, between {} and {} in the last {spans}", text(now), text(least), text(most)),
         };
         let area = format!("0,{HEIGHT} {points} {end:.1},{HEIGHT}");
-        Self { title, now: text(last), told, points, area }
+        Self { title, now: text(now), told, points, area }
     }
 }
 

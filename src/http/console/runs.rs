@@ -22,7 +22,7 @@ const SHOWN: usize = 100;
 
 #[derive(askama::Template)]
 #[template(path = "runs.html")]
-struct Runs {
+struct Listed {
     frame: Frame,
     now: Timestamp,
     runs: Vec<Run>,
@@ -32,7 +32,7 @@ pub(super) async fn list(operator: Operator, State(services): State<Services>) -
     let of = operator.access.letters_of(None).unwrap_or_default();
     let runs = services.store.runs(of.as_ref(), None, SHOWN).await?.items;
     let frame = Frame::of(&services, &operator, Section::Runs, "Runs");
-    Ok(Page(Runs { frame, now: services.clock.now(), runs }))
+    Ok(Page(Listed { frame, now: services.clock.now(), runs }))
 }
 
 /// What the form under the list of letters, and that under a run, ask for.
