@@ -98,7 +98,7 @@ fn many_letters_are_decided_on_at_once() {
     assert_eq!((lines.len(), &lines[0]["conversation"]), (4, &json!("t-0")), "the oldest is not the first");
     assert!(lines.iter().all(|whole| whole["history"].is_array() && whole["traceId"].as_str().unwrap().len() == 32));
 
-    operator.command("dead discard").assert().code(1).stderr(contains("which letters?"));
+    operator.command("dead discard").assert().code(2).stderr(contains("required"));
     operator.command("dead discard --all --stage submit").assert().code(2);
     let dry = operator.json("dead discard --all --dry-run");
     assert_eq!(

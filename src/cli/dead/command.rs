@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::decide::Decide;
+use super::decide::{Decide, Replay};
 use super::export::Export;
 use super::list::List;
 use crate::cli::args::Output;
@@ -37,7 +37,7 @@ enum Verb {
         output: Output,
     },
     /// Puts letters back to the stage they died in: those that are named (1 when one is not known), or all that fit
-    Replay(Box<Decide>),
+    Replay(Box<Replay>),
     /// Removes letters; the readers of their prompts are told omni.failed. As for replay
     Discard(Box<Decide>),
     /// Writes whole letters, a line of JSON each, the oldest first
@@ -57,7 +57,7 @@ impl Dead {
         match self.verb {
             Verb::List(list) => list.run(&store, &runs).await,
             Verb::Show { id, output } => show(&letters, &id, output).await,
-            Verb::Replay(decide) => decide.run(Action::Replay, &letters, &runs, &store).await,
+            Verb::Replay(replay) => replay.run(&letters, &runs, &store).await,
             Verb::Discard(decide) => decide.run(Action::Discard, &letters, &runs, &store).await,
             Verb::Export(export) => export.run(&store, &letters).await,
         }

@@ -17,18 +17,19 @@ use crate::model::run::{Action, Order, RunState};
 use crate::model::{Defaults, Edit};
 use crate::pipeline::{DeadLetters, EditError, Runs};
 use crate::store::Store;
+use crate::store::dead::Decided;
 
 #[derive(Args)]
 pub(super) struct Decide {
     /// Letters; otherwise all that fit
-    #[arg(value_name = "ID", conflicts_with_all = ["Filter", "all", "dry_run", "rate"])]
+    #[arg(
+        value_name = "ID",
+        required_unless_present_any = ["Filter", "all"],
+        conflicts_with_all = ["Filter", "all", "dry_run", "rate"],
+    )]
     ids: Vec<String>,
     #[command(flatten)]
     filter: Filter,
-    /// Changes the one letter that is named before it is replayed: a JSON merge patch over its prompt (prompt, modelId,
-    /// topicName, branchId, deadlineSeconds, progress, metadata)
-    #[arg(long, value_name = "JSON", requires = "ids", value_parser = edit)]
-    edit: Option<Edit>,
     /// Every open letter
     #[arg(long, conflicts_with = "Filter")]
     all: bool,
@@ -40,6 +41,26 @@ pub(super) struct Decide {
     rate: u32,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Args)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    decide: Decide,
+    /// Changes the one letter that is named before it goes back: a JSON merge patch over its prompt (prompt, modelId,
+    /// topicName, branchId, deadlineSeconds, progress, metadata)
+    #[arg(long, value_name = "JSON", value_parser = edit, conflicts_with_all = ["Filter", "all", "dry_run", "rate"])]
+    edit: Option<Edit>,
+}
+
+impl Replay {
+    pub(super) async fn run(self, letters: &DeadLetters, runs: &Runs, store: &Store) -> anyhow::Result<ExitCode> {
+        let Some(edit) = self.edit else { return self.decide.run(Action::Replay, letters, runs, store).await };
+        let [id] = self.decide.ids.as_slice() else { bail!("--edit is for one letter") };
+        let decided = letters.replay_edited(id, &edit, Defaults::default(), &who()).await.map_err(told)?;
+        self.decide.show(id, decided)?;
+        Ok(if decided.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 impl Decide {
@@ -54,9 +75,6 @@ impl Decide {
             return self.named(action, letters).await;
         }
         let filter = LetterFilter::from(self.filter);
-        if filter == LetterFilter::default() && !self.all {
-            bail!("which letters? name them, say what they have in common (see --help), or --all");
-        }
         let order = Order { action, filter, rate: self.rate, dry_run: self.dry_run };
         let run = runs.create_mine(order, &who()).await.context("failed to begin the run")?;
         let whole = follow(runs, store, &run.id).await?;
@@ -71,27 +89,26 @@ impl Decide {
 
     async fn named(self, action: Action, letters: &DeadLetters) -> anyhow::Result<ExitCode> {
         let who = who();
-        if self.edit.is_some() && (action == Action::Discard || self.ids.len() > 1) {
-            bail!("--edit is for the replay of one letter");
-        }
         let mut all_known = true;
         for id in &self.ids {
             let decided = match action {
-                Action::Replay => match &self.edit {
-                    Some(edit) => letters.replay_edited(id, edit, Defaults::default(), &who).await.map_err(told)?,
-                    None => letters.replay(id, &who).await.context("failed to replay")?,
-                },
+                Action::Replay => letters.replay(id, &who).await.context("failed to replay")?,
                 Action::Discard => letters.discard(id, &who).await.context("failed to discard")?,
             };
             all_known &= decided.is_some();
-            let outcome = decided.map_or("unknown", |decided| decided.as_str());
-            show::print(&if self.output.json() {
-                json!({"id": id, "outcome": outcome}).to_string()
-            } else {
-                format!("{} {}", show::plain(id), outcome.replace('_', " "))
-            })?;
+            self.show(id, decided)?;
         }
         Ok(if all_known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn show(&self, id: &str, decided: Option<Decided>) -> anyhow::Result<()> {
+        let outcome = decided.map_or("unknown", Decided::as_str);
+        show::print(&if self.output.json() {
+            json!({"id": id, "outcome": outcome}).to_string()
+        } else {
+            format!("{} {}", show::plain(id), outcome.replace('_', " "))
+        })?;
+        Ok(())
     }
 }
 

@@ -25,8 +25,9 @@ mod session;
 mod settings;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::csrf::CsrfLayer;
 
 use super::{Services, Tokens};
@@ -69,7 +70,8 @@ pub(super) fn routes(services: &Services) -> Router<Services> {
         .route("/console/audit", get(audit::show))
         .route("/console/settings", get(settings::show))
         .route("/console/assets/{name}", get(assets::file))
+        .route("/console/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
         // What a page of another site sends is turned away, whatever cookies it comes with.
-        .layer(CsrfLayer::new())
-        .layer(from_fn_with_state(services.clone(), frame::dress))
+        .route_layer(CsrfLayer::new())
+        .route_layer(from_fn_with_state(services.clone(), frame::dress))
 }
