@@ -101,9 +101,13 @@ fn edit(bytes: &[u8]) -> Result<Option<Edit>, Problem> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let Value::Object(object) = serde_json::from_slice(bytes).map_err(|_| Problem::malformed())? else {
-        let error = FieldError { pointer: String::new(), detail: "must be an object".to_owned() };
-        return Err(Problem::fields(Code::InvalidPrompt, vec![error]));
+    let object = match serde_json::from_slice(bytes).map_err(|_| Problem::malformed())? {
+        Value::Null => return Ok(None),
+        Value::Object(object) => object,
+        _ => {
+            let error = FieldError { pointer: String::new(), detail: "must be an object".to_owned() };
+            return Err(Problem::fields(Code::InvalidPrompt, vec![error]));
+        }
     };
     let mut fields = Fields::new("", object);
     let edit = fields.take("edit").map(Edit::new).transpose().map_err(invalid)?;

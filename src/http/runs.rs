@@ -15,7 +15,7 @@ use super::contract::openapi::OPERATOR;
 use super::contract::params::RunName;
 use super::contract::problems;
 use super::problem::{self, Problem};
-use super::wanted::Wanted;
+use super::wanted::{self, Wanted};
 use super::{Services, body};
 use crate::model::fields::Fields;
 use crate::model::letter::LetterFilter;
@@ -29,7 +29,7 @@ const MOST: usize = 200;
 /// Largest body.
 const LARGEST: usize = 64 * 1024;
 
-problems!(Created: auth::PROBLEMS, body::PROBLEMS, problem::ANY, [Code::MalformedJson, Code::InvalidRun]);
+problems!(Created: auth::PROBLEMS, body::PROBLEMS, problem::ANY, [Code::MalformedJson, Code::InvalidRun], wanted::PROBLEMS);
 problems!(Unlisted: auth::PROBLEMS, problem::ANY, [Code::InvalidParameter]);
 problems!(Unshown: auth::PROBLEMS, problem::ANY, [Code::BadRequest, Code::RunNotFound]);
 
@@ -87,10 +87,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Run>), Problem> {
     let bytes = body::read(&headers, payload, LARGEST).await?;
     let (mut order, wanted) = parse(&bytes)?;
-    order.filter = wanted.of(&services, &caller.access).await?.map_err(|name| {
-        let detail = format!("must be a {name} whose letters the caller sees");
-        Problem::fields(Code::InvalidRun, vec![FieldError::at("/filter", name, detail)])
-    })?;
+    order.filter = wanted.of(&services, &caller.access).await??;
     let run = services.runs.create(order, &caller.access.who()).await?;
     Ok((StatusCode::ACCEPTED, Json(run)))
 }

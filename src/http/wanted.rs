@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Services;
 use super::auth::Access;
+use super::code::Code;
+use super::problem::Problem;
+use super::{Services, reader};
 use crate::model::letter::LetterFilter;
 use crate::model::{Conversation, Reason, Tenant};
 use crate::store::StoreError;
@@ -19,6 +21,25 @@ pub(super) const KNOWN: [&str; 10] =
 pub(super) struct Wanted {
     filter: LetterFilter,
     conversation: Option<String>,
+}
+
+/// What there is not, for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unseen {
+    Tenant,
+    Conversation,
+}
+
+/// What whoever asks for what it does not see may be told.
+pub(super) const PROBLEMS: [Code; 2] = [Code::TenantNotFound, Code::ConversationNotFound];
+
+impl From<Unseen> for Problem {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::Tenant => Self::new(Code::TenantNotFound, "there is no such tenant"),
+            Unseen::Conversation => reader::not_found(),
+        }
+    }
 }
 
 impl Wanted {
@@ -45,17 +66,17 @@ impl Wanted {
         Ok(())
     }
 
-    /// The filter, within what the caller sees. `Err` names the field by which it sees nothing of what it asks for.
+    /// The filter, within what the caller sees. `Err` tells by what it sees nothing of what it asks for.
     pub(super) async fn of(
         mut self,
         services: &Services,
         access: &Access,
-    ) -> Result<Result<LetterFilter, &'static str>, StoreError> {
-        let Ok(tenant) = access.letters_of(self.filter.tenant.take()) else { return Ok(Err("tenant")) };
+    ) -> Result<Result<LetterFilter, Unseen>, StoreError> {
+        let Ok(tenant) = access.letters_of(self.filter.tenant.take()) else { return Ok(Err(Unseen::Tenant)) };
         if let Some(name) = self.conversation {
             self.filter.conversation = named(services, access, tenant.as_ref(), &name).await?;
             if self.filter.conversation.is_none() {
-                return Ok(Err("conversation"));
+                return Ok(Err(Unseen::Conversation));
             }
         }
         self.filter.tenant = tenant;

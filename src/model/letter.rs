@@ -64,43 +64,39 @@ pub enum StageName {
 pub struct LetterFilter {
     /// The stage.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = StageName, required = false, nullable = false)]
+    #[schema(value_type = Option<StageName>)]
     pub stage: Option<String>,
     /// The reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Reason, required = false, nullable = false)]
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
     /// The tenant; the empty one for letters of no tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>)]
     pub tenant: Option<Tenant>,
     /// Died last at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub since: Option<Timestamp>,
     /// Died last before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub until: Option<Timestamp>,
     /// Part of the error, in either case.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub text: Option<String>,
     /// The prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<uuid::Uuid>, nullable = false)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub prompt_id: Option<String>,
     /// Omni's job.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<uuid::Uuid>, nullable = false)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub job_id: Option<String>,
     /// The conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>)]
     pub conversation: Option<Conversation>,
     /// The cause.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub fingerprint: Option<String>,
 }
 

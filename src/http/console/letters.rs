@@ -53,7 +53,7 @@ pub(super) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let given = given(query.as_deref().unwrap_or_default());
     let (filter, cursor) = read(&given)?;
-    let filter = filter.of(&services, &operator.access).await?.map_err(|name| wrong(name, "is not to be seen"))?;
+    let filter = filter.of(&services, &operator.access).await??;
     let mut groups = services.runs.groups(&filter).await?;
     let total = groups.iter().map(|group| group.count).sum();
     let more_groups = groups.len().saturating_sub(SHOWN);
@@ -98,10 +98,6 @@ pub(super) fn read(given: &[(String, String)]) -> Result<(Wanted, Option<Cursor>
         errors.extend(taken.err().map(|detail| FieldError::at("", name, detail)));
     }
     if errors.is_empty() { Ok((wanted, cursor)) } else { Err(Problem::fields(Code::InvalidParameter, errors)) }
-}
-
-pub(super) fn wrong(name: &str, detail: &str) -> Problem {
-    Problem::fields(Code::InvalidParameter, vec![FieldError::at("", name, detail)])
 }
 
 /// The filter as a query, with one more member, or another one in its place.

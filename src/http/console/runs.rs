@@ -53,8 +53,7 @@ pub(super) async fn create(
     Form(Asked { query, action, rate, dry }): Form<Asked>,
 ) -> Result<Redirect, Problem> {
     let (wanted, _) = letters::read(&letters::given(&query))?;
-    let filter = wanted.of(&services, &operator.access).await?;
-    let filter = filter.map_err(|name| letters::wrong(name, "is not to be seen"))?;
+    let filter = wanted.of(&services, &operator.access).await??;
     let order = Order { action, filter, rate, dry_run: !dry.is_empty() };
     let run = services.runs.create(order, &operator.who()).await?;
     Ok(Redirect::to(&format!("/console/runs/{}", run.id)))

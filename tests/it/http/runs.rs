@@ -111,8 +111,15 @@ async fn a_tenant_sees_its_own_runs_alone_and_wrong_orders_are_told() {
     assert_eq!(relay.get(RUNS).bearer_auth("chat-key").send().await.unwrap().status(), 403);
 
     let foreign = r#"{"action": "discard", "filter": {"tenant": "globex"}}"#;
-    let refused = problem(relay.post(RUNS, foreign).bearer_auth("acme-key").send().await.unwrap(), 422).await;
-    assert_eq!((&refused["code"], pointers(&refused)), (&json!("invalid_run"), vec!["/filter/tenant"]));
+    let refused = problem(relay.post(RUNS, foreign).bearer_auth("acme-key").send().await.unwrap(), 404).await;
+    assert_eq!(refused["code"], "tenant_not_found");
+    for (wrong, pointer) in [
+        (r#"{"action": "discard", "filter": {"stage": "inbox"}}"#, "/filter/stage"),
+        (r#"{"action": "erase"}"#, "/action"),
+    ] {
+        let refused = problem(relay.post(RUNS, wrong).bearer_auth("acme-key").send().await.unwrap(), 422).await;
+        assert_eq!((&refused["code"], pointers(&refused)), (&json!("invalid_run"), vec![pointer]));
+    }
     assert_eq!(open(&relay).await, 3);
     relay.stop().await;
 }
