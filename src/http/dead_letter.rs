@@ -37,7 +37,7 @@ problems!(
 #[expect(dead_code, reason = "it is read as a schema")]
 struct Replay {
     /// A JSON merge patch over the prompt: `prompt`, `modelId`, `topicName`, `branchId`, `deadlineSeconds`, `progress`,
-    /// `metadata`; of one that was pushed and not accepted, over all of it but its `tenant`
+    /// `metadata`; of one that was pushed and not accepted, over all of it but its `tenant`. One member at least
     #[schema(value_type = Option<Object>)]
     edit: Option<Value>,
 }

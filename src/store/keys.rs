@@ -17,6 +17,7 @@
 //! | `{N}:waiting:<conv>` | list | prompts behind the active one | while waiting |
 //! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot, never shorter |
 //! | `{N}:backlog` | hash | `prompts`, `bytes`, `prompts:<tenant>`, `bytes:<tenant>`: prompts that are unfinished and not dead | each field while it is not zero |
+//! | `{N}:ended` | hash | how many prompts ever ended in which phase | for good |
 //! | `{N}:deadlines` | zset | promptId → next check | until terminal or dead |
 //! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
 //! | `{N}:dead` | zset | open dead letters by time | until replayed, discarded or overtaken |
@@ -70,6 +71,8 @@ pub struct Keys {
     pub turns: String,
     /// `{N}:backlog`
     pub backlog: String,
+    /// `{N}:ended`
+    pub ended: String,
     /// `{N}:deadlines`
     pub deadlines: String,
     /// `{N}:due`
@@ -111,6 +114,7 @@ impl Keys {
             inbox: control("inbox"),
             turns: control("turns"),
             backlog: control("backlog"),
+            ended: control("ended"),
             deadlines: control("deadlines"),
             due: control("due"),
             due_entries: control("due:entries"),

@@ -1,16 +1,15 @@
 //! One look at the whole relay: what came out, and what is left.
 
-use std::collections::HashMap;
-
-use redis::{Value, from_redis_value_ref};
+use tokio::try_join;
 
 use super::{Store, StoreError};
+use crate::model::Phase;
 
 /// How things stand. Counts of all replicas together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Entries ever written to `{N}:answers`: ends of prompts, and `omni.delayed`.
-    pub answers: u64,
+    /// Prompts that were ever answered.
+    pub answered: u64,
     /// Prompts that are accepted and neither ended nor dead.
     pub waiting: u64,
     /// Open dead letters.
@@ -20,16 +19,11 @@ pub struct Tally {
 impl Store {
     /// Looks.
     pub async fn tally(&self) -> Result<Tally, StoreError> {
-        let (mut stream, mut dead) = (redis::cmd("XINFO"), redis::cmd("ZCARD"));
-        stream.arg("STREAM").arg(&self.keys.answers);
+        let (mut answered, mut dead) = (redis::cmd("HGET"), redis::cmd("ZCARD"));
+        answered.arg(&self.keys.ended).arg(Phase::Answered.as_str());
         dead.arg(&self.keys.dead);
-        // Before Redis 7 nobody counts them.
-        let answers = match self.redis.query::<HashMap<String, Value>>(&stream).await {
-            Ok(info) => info.get("entries-added").and_then(|added| from_redis_value_ref(added).ok()).unwrap_or(0),
-            Err(error) if error.is_missing_key() => 0,
-            Err(error) => return Err(error),
-        };
-        let dead = self.redis.query(&dead).await?;
-        Ok(Tally { answers, waiting: self.backlog().await?.prompts, dead })
+        let (answered, dead, backlog): (Option<u64>, _, _) =
+            try_join!(self.redis.query(&answered), self.redis.query(&dead), self.backlog())?;
+        Ok(Tally { answered: answered.unwrap_or(0), waiting: backlog.prompts, dead })
     }
 }

@@ -46,7 +46,7 @@ fn plots(looks: &[Tally]) -> [Plot; 3] {
     };
     let ends: Vec<f64> = looks
         .windows(2)
-        .map(|pair| pixels(pair[1].answers.saturating_sub(pair[0].answers)) * 60.0 / STEP.as_secs_f64())
+        .map(|pair| pixels(pair[1].answered.saturating_sub(pair[0].answered)) * 60.0 / STEP.as_secs_f64())
         .collect();
     [
         Plot::new("answers a minute", &ends[..ends.len().saturating_sub(1)], &spans),
