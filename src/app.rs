@@ -1,18 +1,19 @@
 //! Composition: a configuration and parts become services and stages, each built once.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::config::{Callers, Config, UserCreation};
-use crate::http::{self, Feeds, Services, Tokens};
+use crate::config::{Callers, Config, Origin, UserCreation};
+use crate::http::{self, Console, Feeds, Series, Services, Tokens};
 use crate::model::Backoff;
 use crate::model::prompt::Defaults;
 use crate::omni::signature::Verifier;
@@ -23,7 +24,7 @@ use crate::pipeline::submit::WebhookTarget;
 use crate::pipeline::switch::Gate;
 use crate::pipeline::{
     Canceller, Charts, DeadLetters, Directory, Doctor, Explainer, Gateway, Intake, IntakeStage, KeyRing, Limits,
-    Pauses, Process, Rater, Receiver, Reconciler, Submitter, Switch, Worker, due, switch,
+    Pauses, Process, Rater, Receiver, Reconciler, Runs, Submitter, Switch, Worker, due, runs, switch,
 };
 use crate::runtime::readiness::Handle;
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
@@ -66,6 +67,8 @@ pub struct Parts {
     pub tuning: Tuning,
     /// In which Omni grants its requests.
     pub budget_window: Duration,
+    /// The settings in force, as [`Loaded::show`](crate::config::Loaded::show) has them.
+    pub settings: Vec<(String, String, Origin)>,
 }
 
 impl Parts {
@@ -73,7 +76,7 @@ impl Parts {
     pub fn new(lifecycle: Lifecycle, metrics: Metrics) -> Self {
         let patience = (8, hasten(Duration::from_secs(1)));
         let (tuning, budget_window) = (Tuning::default(), hasten(BUDGET_WINDOW));
-        Self { clock: Clock::system(), lifecycle, metrics, patience, tuning, budget_window }
+        Self { clock: Clock::system(), lifecycle, metrics, patience, tuning, budget_window, settings: Vec::new() }
     }
 }
 
@@ -116,6 +119,8 @@ impl App {
         );
         let redis = readiness.register("redis");
         let reach = reach(config, &store, parts.budget_window, config.users.create, readiness.register("omni"))?;
+        let dead_letters = DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after);
+        let many = Runs::new(store.clone(), dead_letters.clone(), parts.clock.clone());
         let charts = Charts::new(store.clone(), reach.omni.clone(), reach.keys.clone());
         let switch = Switch::default();
         let services = Services {
@@ -125,16 +130,19 @@ impl App {
             canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
             charts: config.results.charts.then_some(charts),
             rater: Rater::new(reach.omni.clone(), reach.keys.clone()),
-            dead_letters: DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after),
+            dead_letters,
+            runs: many.clone(),
             switch: switch.clone(),
             pauses: pauses(config, &store, &parts.clock),
             explainer: reach.explainer(&store, pace, &parts.clock),
             doctor: reach.doctor(config, &store, &parts.clock),
+            keys: reach.keys.clone(),
             gateway: gateway(config, &store, &reach)?,
             wake: wake.clone(),
             feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
             callers: Arc::new(config.callers.clone()),
             tokens: Tokens::new(&config.tokens.secrets, &config.namespace, parts.clock.clone()).map(Arc::new),
+            console: console(config, &parts, &store),
             cors_origins: config.http.cors_origins.clone().into(),
             attempts: Arc::default(),
             verifier: verifier(config, &parts.clock),
@@ -147,6 +155,7 @@ impl App {
         let stop = parts.lifecycle.stop_handle();
         parts.lifecycle.spawn("health", health::run(store.clone(), parts.clock.clone(), redis, wake, stop.clone()));
         parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
+        parts.lifecycle.spawn("runs", runs::run(many, parts.lifecycle.clone()));
         let operator = readiness.register("operator");
         parts
             .lifecycle
@@ -307,6 +316,25 @@ fn backlog(config: &Config) -> Limit {
 fn pace(config: &Config, tuning: Tuning) -> Pace {
     let after = config.webhook.public_url.as_ref().map(|_| config.reconcile.after);
     Pace { after, deadline: config.jobs.deadline, max_wait: config.jobs.max_wait, tuning }
+}
+
+/// Where nobody is asked for a key, only whoever is on this machine may look.
+fn console(config: &Config, parts: &Parts, store: &Store) -> Option<Arc<Console>> {
+    let address = config.http.admin_listen?;
+    if config.callers.is_empty() && !address.ip().is_loopback() {
+        return None;
+    }
+    let tokens = |secrets: &[SecretString]| Tokens::new(secrets, &config.namespace, parts.clock.clone());
+    // Sessions then end with the process, and are good here alone.
+    let own = || tokens(&[format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into()]);
+    let tokens = tokens(&config.tokens.secrets).or_else(own)?;
+    let console = Arc::new(Console { tokens, settings: parts.settings.clone(), series: Series::default() });
+    let (looking, store, stop) = (console.clone(), store.clone(), parts.lifecycle.stop_handle());
+    parts.lifecycle.spawn("console", async move {
+        looking.series.run(store, stop).await;
+        Ok::<(), Infallible>(())
+    });
+    Some(console)
 }
 
 /// The public listener, and the admin one where it has an address of its own.

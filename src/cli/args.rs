@@ -16,6 +16,7 @@ use super::doctor::Doctor;
 use super::explain::Explain;
 use super::pause::{Pause, Resume};
 use super::prompt::Prompt;
+use super::runs::Overseen;
 use super::serve::Serve;
 use super::simulate::Simulate;
 use super::tail::Tail;
@@ -45,6 +46,7 @@ enum Command {
     Prompt(Prompt),
     Explain(Explain),
     Dead(Dead),
+    Run(Overseen),
     Pause(Pause),
     Resume(Resume),
     Audit(Audit),
@@ -87,6 +89,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Prompt(command) => command.run(config),
         Command::Explain(command) => command.run(config),
         Command::Dead(command) => command.run(config),
+        Command::Run(command) => command.run(config),
         Command::Pause(command) => command.run(config),
         Command::Resume(command) => command.run(config),
         Command::Audit(command) => command.run(config),

@@ -15,6 +15,7 @@ mod explain;
 mod pause;
 mod prompt;
 mod relay;
+mod runs;
 mod runtime;
 mod serve;
 mod server;

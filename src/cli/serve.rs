@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::{dirs, runtime, server};
 use crate::app::{App, Parts};
-use crate::config::{Config, LogFormat, Sources};
+use crate::config::{Config, LogFormat, Origin, Sources};
 use crate::runtime::logs::{self, LogStyle};
 use crate::runtime::traces::Traces;
 use crate::runtime::{Lifecycle, Metrics, Stop};
@@ -36,7 +36,8 @@ enum Private {
 
 impl Serve {
     pub(super) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-        let config = Config::load(Sources::from_process(file)?)?.config;
+        let loaded = Config::load(Sources::from_process(file)?)?;
+        let (settings, config) = (loaded.show(), loaded.config);
         let style = match config.log.format {
             LogFormat::Json => LogStyle::Json,
             LogFormat::Pretty => LogStyle::Pretty,
@@ -47,14 +48,14 @@ impl Serve {
         }
         // Its client must be made, and let go, where nothing else is waited for.
         let traces = config.telemetry.otlp_endpoint.as_ref().map(Traces::start).transpose()?;
-        let ended = runtime::block_on(config.runtime.workers, self.serve(config));
+        let ended = runtime::block_on(config.runtime.workers, self.serve(config, settings));
         if let Some(traces) = traces {
             traces.stop();
         }
         ended
     }
 
-    async fn serve(self, mut config: Config) -> anyhow::Result<ExitCode> {
+    async fn serve(self, mut config: Config, settings: Vec<(String, String, Origin)>) -> anyhow::Result<ExitCode> {
         let embedded = match self.redis {
             Some(Private::Embedded) => Some(server::start(dirs::state("redis")?).await?),
             None => None,
@@ -65,7 +66,8 @@ impl Serve {
         let lifecycle = Lifecycle::new();
         let metrics = Metrics::install()?;
         lifecycle.spawn("upkeep", upkeep(metrics.clone(), lifecycle.stop_handle()));
-        let app = App::start(&config, Parts::new(lifecycle.clone(), metrics)).await?;
+        let parts = Parts { settings, ..Parts::new(lifecycle.clone(), metrics) };
+        let app = App::start(&config, parts).await?;
         let outcome = server::run_until_signal(&lifecycle, GRACE, embedded, || {
             let admin = app.admin_address.map(tracing::field::display);
             info!(version = env!("CARGO_PKG_VERSION"), http = %app.address, admin, namespace = config.namespace, "listening");

@@ -193,7 +193,7 @@ fn check(
     Ok(Access::of_caller(caller))
 }
 
-fn too_many(left: Duration) -> Problem {
+pub(super) fn too_many(left: Duration) -> Problem {
     let detail = "too many wrong keys came from this address; try again later";
     let problem = Problem::new(Code::TooManyAttempts, detail);
     problem.with_header(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))
@@ -201,7 +201,7 @@ fn too_many(left: Duration) -> Problem {
 
 /// Where nobody is asked for a key, what a browser sends for a page of another site is turned away, and so is what comes by
 /// a name: it may be another site's that was made to lead here.
-fn from_here(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+pub(super) fn from_here(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let site = |origin: &str| origin.split_once("://").map(|(_, site)| site.to_owned());
     let host = text(header::HOST);

@@ -27,6 +27,7 @@ pub(super) enum Code {
     ConversationNotFound,
     NoTokens,
     DeadLetterNotFound,
+    RunNotFound,
     StageNotFound,
     TenantNotFound,
     NothingKnown,
@@ -41,11 +42,13 @@ pub(super) enum Code {
     NotFinished,
     NoJob,
     FeedbackRefused,
+    NotEditable,
     PayloadTooLarge,
     InvalidPrompt,
     InvalidBatch,
     InvalidTokenRequest,
     InvalidFeedback,
+    InvalidRun,
     InvalidParameter,
     IdempotencyKeyReused,
     TooManyAttempts,
@@ -75,6 +78,7 @@ impl Code {
             | Self::ConversationNotFound
             | Self::NoTokens
             | Self::DeadLetterNotFound
+            | Self::RunNotFound
             | Self::StageNotFound
             | Self::TenantNotFound
             | Self::NothingKnown
@@ -88,12 +92,14 @@ impl Code {
             | Self::ConversationMismatch
             | Self::NotFinished
             | Self::NoJob
-            | Self::FeedbackRefused => StatusCode::CONFLICT,
+            | Self::FeedbackRefused
+            | Self::NotEditable => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidPrompt
             | Self::InvalidBatch
             | Self::InvalidTokenRequest
             | Self::InvalidFeedback
+            | Self::InvalidRun
             | Self::InvalidParameter
             | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts | Self::Backlog | Self::Budget => StatusCode::TOO_MANY_REQUESTS,

@@ -35,5 +35,5 @@ pub(super) async fn create(
     let wish = body::read(&headers, payload, token::LARGEST).await?;
     let conversation = reader::find(&services, &caller.access, &name).await?.ok_or_else(reader::not_found)?;
     let subject = conversation.as_str();
-    tokens.mint(Purpose::Conversation, subject, caller.access.caller(), &wish).map(Json)
+    tokens.mint(Purpose::Conversation, subject, caller.access.caller(), token::life(&wish)?).map(Json)
 }

@@ -11,16 +11,15 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Services;
-use super::auth::{self, Access, Authorized, Ops};
+use super::auth::{self, Authorized, Ops};
 use super::code::Code;
 use super::contract::openapi::OPERATOR;
 use super::contract::problems;
 use super::problem::{self, Problem};
-use crate::model::letter::{Letter, LetterFilter, StageName};
+use super::wanted::Wanted;
+use crate::model::Reason;
+use crate::model::letter::{Letter, StageName};
 use crate::model::prompt::FieldError;
-use crate::model::{Conversation, Reason, Tenant};
-use crate::store::StoreError;
-use crate::store::delivery::Stream;
 use crate::store::letters::Cursor;
 
 /// Letters on a page, unless told otherwise, and at most.
@@ -44,8 +43,7 @@ pub(super) struct Listed {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Query {
-    filter: LetterFilter,
-    conversation: Option<String>,
+    wanted: Wanted,
     cursor: Option<Cursor>,
     limit: Option<usize>,
 }
@@ -92,34 +90,13 @@ pub(super) async fn list(
     State(services): State<Services>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Listed>, Problem> {
-    let Query { mut filter, conversation, cursor, limit } = parse(query.as_deref().unwrap_or_default())?;
-    let nothing = || Ok(Json(Listed { items: Vec::new(), next_cursor: None }));
-    let Ok(tenant) = caller.access.letters_of(filter.tenant.take()) else { return nothing() };
-    if let Some(name) = conversation {
-        filter.conversation = named(&services, &caller.access, tenant.as_ref(), &name).await?;
-        if filter.conversation.is_none() {
-            return nothing();
-        }
-    }
-    filter.tenant = tenant;
+    let Query { wanted, cursor, limit } = parse(query.as_deref().unwrap_or_default())?;
+    // What the caller may not see is not told from what is not there.
+    let Ok(filter) = wanted.of(&services, &caller.access).await? else {
+        return Ok(Json(Listed { items: Vec::new(), next_cursor: None }));
+    };
     let page = services.store.letters(&filter, cursor, limit.unwrap_or(USUAL)).await?;
     Ok(Json(Listed { items: page.items, next_cursor: page.next.map(|cursor| cursor.to_string()) }))
-}
-
-/// The conversation by its caller's name for it (of `tenant`, where one is named), by its full name, or by Omni's.
-async fn named(
-    services: &Services,
-    access: &Access,
-    tenant: Option<&Tenant>,
-    name: &str,
-) -> Result<Option<Conversation>, StoreError> {
-    if let Ok(id) = Uuid::try_parse(name)
-        && let Some(known) = services.store.conversation_of(id).await?.filter(|known| access.sees(known))
-    {
-        return Ok(Some(known));
-    }
-    let of_tenant = tenant.and_then(|tenant| Conversation::new(tenant, name));
-    Ok(of_tenant.or_else(|| access.conversation(name)))
 }
 
 fn parse(query: &str) -> Result<Query, Problem> {
@@ -137,22 +114,7 @@ fn parse(query: &str) -> Result<Query, Problem> {
 
 impl Query {
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let text = || Some(value.to_owned());
-        let time = || value.parse::<Timestamp>().map(Some).map_err(|_| "must be a time, RFC 3339".to_owned());
-        let uuid = || Uuid::try_parse(value).map(|id| Some(id.to_string())).map_err(|_| "must be a UUID".to_owned());
         match name {
-            "stage" if Stream::of_stage(value).is_none() => return Err("must be intake, submit or process".to_owned()),
-            "stage" => self.filter.stage = text(),
-            "reason" if !is_reason(value) => return Err("must be a reason that letters have".to_owned()),
-            "reason" => self.filter.reason = text(),
-            "tenant" => self.filter.tenant = Some(Tenant::new(Some(value))),
-            "since" => self.filter.since = time()?,
-            "until" => self.filter.until = time()?,
-            "text" => self.filter.text = text(),
-            "promptId" => self.filter.prompt_id = uuid()?,
-            "jobId" => self.filter.job_id = uuid()?,
-            "conversation" => self.conversation = text(),
-            "fingerprint" => self.filter.fingerprint = text(),
             "cursor" => {
                 self.cursor = Some(value.parse().map_err(|()| "must be the nextCursor of a page".to_owned())?);
             }
@@ -160,14 +122,13 @@ impl Query {
                 let number = value.parse().ok().filter(|number| (1..=MOST).contains(number));
                 self.limit = Some(number.ok_or_else(|| format!("must be a whole number from 1 to {MOST}"))?);
             }
-            _ => return Err(format!("is not a known parameter; known are {KNOWN}")),
+            _ if !KNOWN.split(", ").any(|known| known == name) => {
+                return Err(format!("is not a known parameter; known are {KNOWN}"));
+            }
+            _ => self.wanted.take(name, value)?,
         }
         Ok(())
     }
-}
-
-fn is_reason(word: &str) -> bool {
-    serde_json::from_value::<Reason>(word.into()).is_ok()
 }
 
 #[cfg(test)]

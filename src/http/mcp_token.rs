@@ -40,5 +40,5 @@ pub(super) async fn create(
         return Err(Problem::fields(Code::InvalidParameter, vec![FieldError::at("", "externalId", detail)]));
     }
     let wish = body::read(&headers, payload, token::LARGEST).await?;
-    tokens.mint(Purpose::Mcp, &external_id, caller.access.caller(), &wish).map(Json)
+    tokens.mint(Purpose::Mcp, &external_id, caller.access.caller(), token::life(&wish)?).map(Json)
 }

@@ -21,7 +21,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestId(pub(super) Uuid);
 
-/// Marks an answer of Omni's that goes to its caller as it came, whatever its status.
+/// Marks an answer that goes to its caller as it came, whatever its status: Omni's own, or a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AsItCame;
 
@@ -76,9 +76,12 @@ fn with_problem(mut answer: Response, id: Uuid) -> (Response, Option<Problem>) {
     let status = answer.status();
     let failed = status.is_client_error() || status.is_server_error();
     let json = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    let own = json || answer.extensions().get::<AsItCame>().is_some();
-    let bare = || (failed && !own).then(|| Problem::of_status(status));
+    let as_it_came = answer.extensions().get::<AsItCame>().is_some();
+    let bare = || (failed && !json && !as_it_came).then(|| Problem::of_status(status));
     let Some(problem) = answer.extensions_mut().remove::<Problem>().or_else(bare) else { return (answer, None) };
+    if as_it_came {
+        return (answer, Some(problem));
+    }
     *answer.body_mut() = problem.body(id);
     let headers = answer.headers_mut();
     headers.remove(header::CONTENT_LENGTH);

@@ -1,9 +1,9 @@
 //! Floor 4: HTTP. What callers, browsers, Omni and probes see.
 //!
 //! One file per resource: `webhook`, `prompts`, `batch`, `prompt`, `result`, `chart`, `cancel`, `feedback`, `events`,
-//! `entries`, `conversation_token`, `mcp_token`, `mcp`, `dead_letters`, `dead_letter`, `explain`, `doctor`,
-//! `pauses`, `audit`, `drain`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every
-//! request in `middleware`, and all of it, for programs, in `contract`.
+//! `entries`, `conversation_token`, `mcp_token`, `mcp`, `dead_letters`, `dead_letter`, `runs`, `explain`, `doctor`, `pauses`,
+//! `audit`, `drain`, `probes`. Who may call stands in `auth`, how failures look in `problem`, what happens around every request
+//! in `middleware`, all of it, for programs, in `contract`, and for people in `console`.
 
 mod attempts;
 mod audit;
@@ -13,6 +13,7 @@ mod body;
 mod cancel;
 mod chart;
 mod code;
+mod console;
 mod contract;
 mod conversation_token;
 mod cors;
@@ -39,12 +40,15 @@ mod prompt;
 mod prompts;
 mod reader;
 mod result;
+mod runs;
 mod tail;
 mod token;
 mod wait;
+mod wanted;
 mod webhook;
 
 pub use attempts::Attempts;
+pub use console::{Console, Series};
 pub use feed::Feeds;
 pub use prompt::for_operator as prompt_for_operator;
 pub use token::Tokens;
@@ -64,7 +68,7 @@ use contract::openapi;
 use crate::config::Callers;
 use crate::omni::WebhookVerifier;
 use crate::pipeline::{
-    Canceller, Charts, DeadLetters, Doctor, Explainer, Gateway, Intake, Pauses, Rater, Receiver, Switch,
+    Canceller, Charts, DeadLetters, Doctor, Explainer, Gateway, Intake, KeyRing, Pauses, Rater, Receiver, Runs, Switch,
 };
 use crate::runtime::{Clock, Metrics, Readiness, Stop};
 use crate::store::Store;
@@ -87,6 +91,8 @@ pub struct Services {
     pub rater: Rater,
     /// Replays and discards.
     pub dead_letters: DeadLetters,
+    /// Does so with many.
+    pub runs: Runs,
     /// What this process begins.
     pub switch: Switch,
     /// Pauses and resumes.
@@ -95,6 +101,8 @@ pub struct Services {
     pub explainer: Explainer,
     /// Examines.
     pub doctor: Doctor,
+    /// The keys to Omni.
+    pub keys: Arc<KeyRing>,
     /// Passes agents' requests on.
     pub gateway: Gateway,
     /// Wakes those who wait.
@@ -105,6 +113,8 @@ pub struct Services {
     pub callers: Arc<Callers>,
     /// Makes and reads tokens; `None` without secrets.
     pub tokens: Option<Arc<Tokens>>,
+    /// What only the console needs; `None` where there is none.
+    pub console: Option<Arc<Console>>,
     /// Origins whose pages may call.
     pub cors_origins: Arc<[String]>,
     /// Wrong keys, by address.
@@ -162,6 +172,9 @@ fn v1() -> OpenApiRouter<Services> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letter::show, dead_letter::discard))
         .routes(routes!(dead_letter::replay))
+        .routes(routes!(runs::create, runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::stop))
         .routes(routes!(explain::explain))
         .routes(routes!(doctor::examine))
         .routes(routes!(pauses::list))
@@ -183,7 +196,11 @@ fn own() -> OpenApiRouter<Services> {
     OpenApiRouter::default().routes(routes!(probes::metrics)).routes(routes!(drain::drain))
 }
 
-/// `/metrics` and `/drain`.
+/// `/metrics`, `/drain` and `/console`.
 pub fn admin(services: Services) -> Router {
-    middleware::framed(own().into()).with_state(services)
+    let mut router: Router<Services> = own().into();
+    if services.console.is_some() {
+        router = router.merge(console::routes(&services));
+    }
+    middleware::framed(router).with_state(services)
 }

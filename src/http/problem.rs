@@ -36,8 +36,8 @@ pub(super) const OF_OMNI: [Code; 4] = [Code::Budget, Code::OmniUnauthorized, Cod
 pub(super) struct Problem {
     pub(super) status: StatusCode,
     pub(super) code: Code,
-    detail: &'static str,
-    errors: Vec<FieldError>,
+    pub(super) detail: &'static str,
+    pub(super) errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log alone.
     pub(super) cause: Option<String>,

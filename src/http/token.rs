@@ -42,6 +42,8 @@ pub(super) enum Purpose {
     Conversation,
     /// Acting for the user whose external id is its subject, through the MCP gateway.
     Mcp,
+    /// Looking at the console, as the caller that is its subject.
+    Console,
 }
 
 /// What a token that can be believed says.
@@ -69,7 +71,7 @@ pub(super) enum Unfit {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Minted {
     /// A JWT.
-    token: String,
+    pub(super) token: String,
     expires_at: Timestamp,
 }
 
@@ -103,16 +105,16 @@ impl Tokens {
         Some(Self { issuer: format!("/omni-relay/{namespace}"), clock, sign, verify })
     }
 
-    /// A token for `subject`. `wish` is the body of the request for it: empty, or `{"ttlSeconds": 1 to 86400}`.
+    /// A token for `subject` that is good for so many seconds.
     pub(super) fn mint(
         &self,
         purpose: Purpose,
         subject: &str,
         caller: Option<&str>,
-        wish: &[u8],
+        life: u64,
     ) -> Result<Minted, Problem> {
         let now = self.now();
-        let expires = now + life(wish)?;
+        let expires = now + life;
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: purpose.audience().to_owned(),
@@ -153,11 +155,14 @@ impl Purpose {
         match self {
             Self::Conversation => "conversation",
             Self::Mcp => "mcp",
+            Self::Console => "console",
         }
     }
 }
 
-fn life(wish: &[u8]) -> Result<u64, Problem> {
+/// How long the token is to be good, in seconds. `wish` is the body of the request for it: empty, or
+/// `{"ttlSeconds": 1 to 86400}`.
+pub(super) fn life(wish: &[u8]) -> Result<u64, Problem> {
     if wish.is_empty() {
         return Ok(USUAL);
     }
@@ -204,7 +209,7 @@ mod tests {
     fn a_token_is_good_for_what_it_was_made_for_until_it_expires() {
         let clock = Clock::shiftable();
         let tokens = tokens(&[NEW], "relay", &clock);
-        let minted = tokens.mint(Purpose::Conversation, "acme/t-1", Some("chat"), b"{\"ttlSeconds\": 30}").unwrap();
+        let minted = tokens.mint(Purpose::Conversation, "acme/t-1", Some("chat"), 30).unwrap();
         let granted = tokens.read(Purpose::Conversation, &minted.token).unwrap();
         assert_eq!((granted.subject.as_str(), granted.caller.as_deref()), ("acme/t-1", Some("chat")));
         assert_eq!(i64::try_from(granted.expires).unwrap(), minted.expires_at.as_second());
@@ -218,7 +223,7 @@ mod tests {
     #[test]
     fn secrets_rotate_and_namespaces_do_not_meet() {
         let clock = Clock::system();
-        let mint = |tokens: &Tokens| tokens.mint(Purpose::Mcp, "dana", None, b"").unwrap().token;
+        let mint = |tokens: &Tokens| tokens.mint(Purpose::Mcp, "dana", None, USUAL).unwrap().token;
         let (before, during) = (tokens(&[OLD], "relay", &clock), tokens(&[NEW, OLD], "relay", &clock));
         assert!(during.read(Purpose::Mcp, &mint(&before)).is_ok());
         let after = tokens(&[NEW], "relay", &clock);
@@ -230,7 +235,7 @@ mod tests {
     #[test]
     fn nothing_is_believed_that_was_not_signed_here() {
         let tokens = tokens(&[NEW], "relay", &Clock::system());
-        let good = tokens.mint(Purpose::Mcp, "dana", None, b"").unwrap().token;
+        let good = tokens.mint(Purpose::Mcp, "dana", None, USUAL).unwrap().token;
         let (head, rest) = good.split_once('.').unwrap();
         let (claims, signature) = rest.split_once('.').unwrap();
         // {"alg":"none","typ":"JWT"}

@@ -1,7 +1,7 @@
 //! A dead letter as people see it: what lists show, what filters look at.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::dead_letter::Reason;
@@ -58,27 +58,45 @@ pub enum StageName {
 }
 
 /// What all of a list's letters have in common. Every member that is given must fit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeadLetterFilter)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LetterFilter {
     /// The stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<StageName>)]
     pub stage: Option<String>,
     /// The reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
     /// The tenant; the empty one for letters of no tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub tenant: Option<Tenant>,
     /// Died last at this time or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Died last before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Part of the error, in either case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub prompt_id: Option<String>,
     /// Omni's job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub job_id: Option<String>,
     /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub conversation: Option<Conversation>,
     /// The cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }
 

@@ -3,17 +3,19 @@
 //! What a prompt is and what makes one valid ([`prompt`]; its files: [`attachments`]), the phases it passes ([`phase`]),
 //! what happened to it ([`event`]), what its readers see ([`entry`]), how a stage's work is wrapped while it travels
 //! ([`work`]), how long to wait before trying again ([`retry`]), and what is kept when nothing helps ([`dead_letter`];
-//! [`letter`] as people see it). What users think of an answer is [`feedback`], what something may have to wait for a [`cause`]. The shapes that other programs depend on, as
-//! schemas, stand in [`prompt_schema`] and [`entry_schema`].
+//! [`letter`] as people see it; [`run`]: many of them at once; [`edit`]: changed before they are asked again). What users
+//! think of an answer is [`feedback`], what something may have to wait for a [`cause`]. The shapes that other programs
+//! depend on, as schemas, stand in [`prompt_schema`] and [`entry_schema`].
 
 pub mod attachments;
 pub mod cause;
 pub mod dead_letter;
+pub mod edit;
 pub mod entry;
 pub mod entry_schema;
 pub mod event;
 pub mod feedback;
-mod fields;
+pub(crate) mod fields;
 pub mod ids;
 pub mod letter;
 pub mod members;
@@ -22,12 +24,14 @@ pub mod profile;
 pub mod prompt;
 pub mod prompt_schema;
 pub mod retry;
+pub mod run;
 pub mod user;
 pub mod work;
 
 pub use attachments::{Attached, Attachments};
 pub use cause::Cause;
 pub use dead_letter::{DeadLetter, Reason};
+pub use edit::Edit;
 pub use entry::{Entry, EntryType};
 pub use event::{Event, Finding, JobState, Verdict, Webhook};
 pub use feedback::Feedback;

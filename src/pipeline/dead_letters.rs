@@ -3,17 +3,34 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use futures_util::try_join;
+use serde_json::{Value, json};
 use tracing::info;
 
 use crate::model::letter::Letter;
+use crate::model::run::{Action, Run};
 use crate::model::work::VERSION;
-use crate::model::{Conversation, Envelope, Event, Finding, PromptId, Verdict};
+use crate::model::{Conversation, Defaults, Edit, Envelope, Event, Finding, Invalid, PromptId, Verdict};
 use crate::runtime::{Clock, failpoint};
 use crate::store::dead::{Back, Decided, Decision, Tried};
 use crate::store::delivery::Stream;
 use crate::store::letters::WholeLetter;
+use crate::store::record::Record;
 use crate::store::{Store, StoreError};
+
+/// Why a letter was not changed and put back.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// Omni was asked, or nobody can read what there was to ask.
+    #[error("there is nothing of it that can be changed")]
+    NotEditable,
+    /// It would be no prompt.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Replays and discards.
 #[derive(Clone)]
@@ -29,46 +46,126 @@ impl DeadLetters {
         Self { store, clock, check_after }
     }
 
+    /// An open letter with all that is known of it.
+    pub async fn show(&self, id: &str) -> Result<Option<WholeLetter>, StoreError> {
+        let Some((mut letter, record)) = self.read(id).await? else { return Ok(None) };
+        letter.trace_id = record.and_then(|record| record.traceparent.split('-').nth(1).map(str::to_owned));
+        Ok(Some(letter))
+    }
+
     /// Puts a letter back to the stage it died in, its attempts and its prompt's clocks reset; `who` is for the audit.
     /// `None` when nothing is known of such a letter.
     pub async fn replay(&self, id: &str, who: &str) -> Result<Option<Decided>, StoreError> {
-        loop {
-            let Some(letter) = self.store.letter(id).await? else { return self.store.closed_letter(id).await };
-            let record = match prompt_id(&letter.letter) {
-                Some(id) => self.store.record(id).await?,
-                None => None,
-            };
-            let back = back(&letter, record.is_some());
-            if let Tried::Done(decided) = self.store.replay(&letter, record.as_ref(), back, self.decision(who)).await? {
-                failpoint::hit("dead.replayed").await;
-                note("replay", id, who, decided);
-                return Ok(decided);
-            }
-        }
+        self.decide(Action::Replay, id, who).await
     }
 
     /// Removes a letter; the readers of its prompt are told `omni.failed`. `None` when nothing is known of such a letter.
     pub async fn discard(&self, id: &str, who: &str) -> Result<Option<Decided>, StoreError> {
-        let Some(letter) = self.store.letter(id).await? else { return self.store.closed_letter(id).await };
-        let shown = &letter.letter;
-        let finding = prompt_id(shown).zip(shown.conversation.clone()).map(discarded);
-        let decided = self.store.discard(&letter, finding, self.decision(who)).await?;
-        failpoint::hit("dead.discarded").await;
-        note("discard", id, who, decided);
+        self.decide(Action::Discard, id, who).await
+    }
+
+    async fn decide(&self, action: Action, id: &str, who: &str) -> Result<Option<Decided>, StoreError> {
+        let decided = loop {
+            let Some((letter, record)) = self.read(id).await? else { break self.store.closed_letter(id).await? };
+            let tried = self.try_to(action, &letter, record.as_ref(), self.decision(who)).await?;
+            if let Tried::Done(decided) = tried {
+                break decided;
+            }
+        };
+        let outcome = outcome(decided);
+        info!(letter = id, who, action = action.as_str(), outcome, "dead letter decided");
         Ok(decided)
+    }
+
+    /// Puts a prompt back, changed: one that Omni was never asked, or one that was pushed and not accepted. `defaults` are
+    /// the lists that bound who changes it. The audit has the names of what changed.
+    pub async fn replay_edited(
+        &self,
+        id: &str,
+        edit: &Edit,
+        defaults: Defaults<'_>,
+        who: &str,
+    ) -> Result<Option<Decided>, EditError> {
+        let details = json!({"fields": edit.names()}).to_string();
+        let decision = Decision { details: &details, ..self.decision(who) };
+        loop {
+            let Some((letter, record)) = self.read(id).await? else { return Ok(self.store.closed_letter(id).await?) };
+            let back = edited(&letter, record.as_ref(), edit, defaults)?;
+            match self.store.replay(&letter, record.as_ref(), back, decision).await? {
+                Tried::Changed => {}
+                Tried::Asked => return Err(EditError::NotEditable),
+                Tried::Done(decided) => {
+                    noted(Action::Replay, decided).await;
+                    info!(letter = id, who, action = "replay", outcome = outcome(decided), "dead letter decided");
+                    return Ok(decided);
+                }
+            }
+        }
+    }
+
+    /// Decides on a letter that a run found: not if it is not what the run is about any more. What comes of it is counted
+    /// with the run.
+    pub(super) async fn decide_in(&self, run: &Run, id: &str) -> Result<(), StoreError> {
+        let details = json!({"run": run.id}).to_string();
+        let decision = Decision { run: Some(&run.id), details: &details, ..self.decision(&run.who) };
+        loop {
+            let found = self.read(id).await?.filter(|(letter, _)| run.order.filter.fits(&letter.letter));
+            let Some((letter, record)) = found else { return self.store.count_already(&run.id).await };
+            let tried = self.try_to(run.order.action, &letter, record.as_ref(), decision).await?;
+            if matches!(tried, Tried::Done(_)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// An open letter, and its prompt's record where there is one.
+    async fn read(&self, id: &str) -> Result<Option<(WholeLetter, Option<Record>)>, StoreError> {
+        let record = async {
+            match id.parse() {
+                Ok(id) => self.store.record(id).await,
+                Err(_) => Ok(None),
+            }
+        };
+        let (letter, record) = try_join!(self.store.letter(id), record)?;
+        Ok(letter.map(|letter| (letter, record)))
+    }
+
+    async fn try_to(
+        &self,
+        action: Action,
+        letter: &WholeLetter,
+        record: Option<&Record>,
+        decision: Decision<'_>,
+    ) -> Result<Tried, StoreError> {
+        let tried = match action {
+            Action::Replay => self.store.replay(letter, record, back(letter, record.is_some()), decision).await?,
+            Action::Discard => {
+                let shown = &letter.letter;
+                let finding = prompt_id(shown).zip(shown.conversation.clone()).map(discarded);
+                self.store.discard(letter, finding, decision).await?
+            }
+        };
+        if let Tried::Done(decided) = tried {
+            noted(action, decided).await;
+        }
+        Ok(tried)
     }
 
     fn decision<'a>(&self, who: &'a str) -> Decision<'a> {
         let now = self.clock.now_ms();
         let check = u64::try_from(self.check_after.as_millis()).unwrap_or(u64::MAX);
-        Decision { who, now, next_check: now.saturating_add(check) }
+        Decision { who, now, next_check: now.saturating_add(check), run: None, details: "" }
     }
 }
 
-fn note(action: &'static str, id: &str, who: &str, decided: Option<Decided>) {
-    let outcome = decided.map_or("unknown", Decided::as_str);
-    info!(letter = id, who, action, outcome, "dead letter decided");
-    metrics::counter!("omni_relay_decisions_total", "action" => action, "outcome" => outcome).increment(1);
+async fn noted(action: Action, decided: Option<Decided>) {
+    failpoint::hit(if action == Action::Replay { "dead.replayed" } else { "dead.discarded" }).await;
+    let labels = [("action", action.as_str()), ("outcome", outcome(decided))];
+    metrics::counter!("omni_relay_decisions_total", &labels).increment(1);
+}
+
+fn outcome(decided: Option<Decided>) -> &'static str {
+    decided.map_or("unknown", Decided::as_str)
 }
 
 fn prompt_id(letter: &Letter) -> Option<PromptId> {
@@ -90,6 +187,28 @@ fn back(letter: &WholeLetter, has_prompt: bool) -> Back {
     let ours = |name: &str| stream != Some(Stream::Intake) && name == Stream::Inbox.field();
     let again = |(name, value): (String, Vec<u8>)| if ours(&name) { (name, afresh(value)) } else { (name, value) };
     Back::Entry(letter.entry().into_iter().map(again).collect())
+}
+
+/// The same, changed.
+fn edited(
+    letter: &WholeLetter,
+    record: Option<&Record>,
+    edit: &Edit,
+    defaults: Defaults<'_>,
+) -> Result<Back, EditError> {
+    match (back(letter, record.is_some()), record) {
+        (Back::Ask, Some(Record { request: Some(prompt), metadata, job_id: None, .. })) => {
+            let (prompt, metadata) = edit.prompt(prompt, metadata, defaults)?;
+            Ok(Back::AskInstead(Box::new(prompt), metadata))
+        }
+        (Back::Entry(mut fields), None) if Stream::of_stage(&letter.letter.stage) == Some(Stream::Intake) => {
+            let data = fields.iter_mut().find(|(name, _)| name == Stream::Intake.field());
+            let (_, data) = data.ok_or(EditError::NotEditable)?;
+            *data = edit.pushed(data, defaults)?;
+            Ok(Back::Entry(fields))
+        }
+        _ => Err(EditError::NotEditable),
+    }
 }
 
 /// Whether it is the notice of an earlier death: replaying that would end nothing.

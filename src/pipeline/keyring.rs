@@ -127,6 +127,20 @@ impl KeyRing {
         Ok(rooms)
     }
 
+    /// Of every key, the room it has to start jobs, and how much of its limit is spent. Counts nothing.
+    pub async fn uses(&self) -> Result<Vec<(Room, u32)>, StoreError> {
+        let mut uses = Vec::new();
+        for (id, room) in self.rooms().await? {
+            uses.push((room, self.store.used(id, self.quota).await?));
+        }
+        Ok(uses)
+    }
+
+    /// Requests that Omni grants a key in its window.
+    pub const fn limit(&self) -> u32 {
+        self.quota.limit
+    }
+
     /// A key that may send `requests` to start a job: the first with room, in turn.
     pub async fn start(&self, requests: u32) -> Result<Permit<'_>, Halt> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,7 @@
-//! replay and discard: what a person decides about a dead letter. Both change only one that is open, and replay only as it
-//! was read: of several who decide at once, one does.
+//! replay and discard: what a person decides about a dead letter. Both change only one that is open, and only as it was
+//! read: of several who decide at once, one does.
+
+use serde_json::{Map, Value};
 
 use utoipa::ToSchema;
 
@@ -10,7 +12,7 @@ use super::record::Record;
 use super::script::{Move, script, unexpected, with_keys};
 use super::submit::inbox_entry;
 use super::{Store, StoreError};
-use crate::model::{Conversation, Finding, Phase};
+use crate::model::{Conversation, Finding, Phase, Prompt};
 
 static REPLAY: Move = script!("replay");
 static DISCARD: Move = script!("discard");
@@ -50,10 +52,12 @@ impl Decided {
 }
 
 /// Where a letter goes back to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Back {
     /// Its prompt is to be asked, by a new create; or looked at, where Omni has a job of it.
     Ask,
+    /// Its prompt is to be asked as this.
+    AskInstead(Box<Prompt>, Map<String, Value>),
     /// An entry with these fields goes back to the stream of its stage.
     Entry(Vec<(String, Vec<u8>)>),
 }
@@ -67,6 +71,16 @@ pub struct Decision<'a> {
     pub now: u64,
     /// When to look at the prompt next, unix milliseconds.
     pub next_check: u64,
+    /// The run that decides, where one does.
+    pub run: Option<&'a str>,
+    /// For the audit, as JSON; may be empty.
+    pub details: &'a str,
+}
+
+impl Decision<'_> {
+    const fn flag(&self) -> &'static str {
+        if self.run.is_some() { "1" } else { "" }
+    }
 }
 
 /// Whether a letter is as it was read.
@@ -74,6 +88,8 @@ pub struct Decision<'a> {
 pub enum Tried {
     /// It died again meanwhile: read it again.
     Changed,
+    /// It is not to be asked any more: Omni has a job of it.
+    Asked,
     /// `None`: nothing is known of it.
     Done(Option<Decided>),
 }
@@ -107,17 +123,29 @@ impl Store {
                 &keys.ready(tenant.as_str()),
                 &keys.audit,
                 &keys.backlog,
+                self.counter(&decision).as_str(),
             ],
         );
         let user = record.and_then(|record| record.request.as_ref()).map(|prompt| prompt.user.identity());
         call.arg(&shown.id).arg(letter.version.0).arg(letter.version.1);
-        call.arg(if back == Back::Ask { "ask" } else { "entry" }).arg(decision.now).arg(decision.next_check);
+        call.arg(if matches!(back, Back::Entry(_)) { "entry" } else { "ask" })
+            .arg(decision.now)
+            .arg(decision.next_check);
         call.arg(tenant.as_str()).arg(self.policy.window).arg(user.unwrap_or_default());
         call.arg(shown.conversation.as_ref().map(Conversation::as_str).unwrap_or_default());
         // Once there is a job there are no files any more.
         let asked = record.filter(|record| record.job_id.is_none()).and_then(|record| record.request.as_ref());
         let attached = asked.and_then(|prompt| prompt.attached).map_or(0, |attached| attached.bytes);
         call.arg(millis(self.policy.retention)).arg(decision.who).arg(attached);
+        call.arg(decision.details).arg(decision.flag());
+        let (request, metadata) = match &back {
+            Back::AskInstead(prompt, metadata) => {
+                let request = serde_json::to_string(prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
+                (request, Value::from(metadata.clone()).to_string())
+            }
+            Back::Ask | Back::Entry(_) => Default::default(),
+        };
+        call.arg(request).arg(metadata);
         if let Back::Entry(fields) = back {
             for (name, value) in fields {
                 call.arg(name).arg(value);
@@ -127,6 +155,7 @@ impl Store {
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["replayed", _] => Ok(Tried::Done(Some(Decided::Replayed))),
             ["changed"] => Ok(Tried::Changed),
+            ["asked"] => Ok(Tried::Asked),
             ["not", closed, phase] => Ok(Tried::Done(already(closed, phase))),
             _ => Err(unexpected()),
         }
@@ -138,7 +167,7 @@ impl Store {
         letter: &WholeLetter,
         finding: Option<Finding>,
         decision: Decision<'_>,
-    ) -> Result<Option<Decided>, StoreError> {
+    ) -> Result<Tried, StoreError> {
         let keys = &self.keys;
         let shown = &letter.letter;
         let finding = finding.map(inbox_entry).transpose()?.unwrap_or_default();
@@ -153,15 +182,18 @@ impl Store {
                 &keys.dead,
                 &keys.letter(&shown.id),
                 &keys.audit,
+                self.counter(&decision).as_str(),
             ],
         );
         call.arg(&shown.id).arg(decision.now).arg(decision.next_check).arg(finding);
         call.arg(millis(self.policy.retention)).arg(decision.who).arg(shown.owner().as_str());
         call.arg(shown.conversation.as_ref().map(Conversation::as_str).unwrap_or_default());
+        call.arg(letter.version.0).arg(letter.version.1).arg(decision.details).arg(decision.flag());
         let words = self.words(&call).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["discarded"] => Ok(Some(Decided::Discarded)),
-            ["not", closed, phase] => Ok(already(closed, phase)),
+            ["discarded"] => Ok(Tried::Done(Some(Decided::Discarded))),
+            ["changed"] => Ok(Tried::Changed),
+            ["not", closed, phase] => Ok(Tried::Done(already(closed, phase))),
             _ => Err(unexpected()),
         }
     }
@@ -175,6 +207,12 @@ impl Store {
         let (closed, phase): (Option<String>, Option<String>) =
             (self.redis.query(&closed).await?, self.redis.query(&phase).await?);
         Ok(already(&closed.unwrap_or_default(), &phase.unwrap_or_default()))
+    }
+
+    /// What counts the decision. Without a run nothing does, and any key stands there.
+    fn counter(&self, decision: &Decision<'_>) -> String {
+        let [.., run] = self.keys.run(decision.run.unwrap_or_default());
+        run
     }
 
     fn line_of(&self, conversation: Option<&Conversation>) -> (String, String) {

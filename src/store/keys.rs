@@ -17,11 +17,16 @@
 //! | `{N}:waiting:<conv>` | list | prompts behind the active one | while waiting |
 //! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot, never shorter |
 //! | `{N}:backlog` | hash | `prompts`, `bytes`, `prompts:<tenant>`, `bytes:<tenant>`: prompts that are unfinished and not dead | each field while it is not zero |
+//! | `{N}:ended` | hash | how many prompts ever ended in which phase | for good |
 //! | `{N}:deadlines` | zset | promptId → next check | until terminal or dead |
 //! | `{N}:due`, `{N}:due:entries` | zset, hash | entries that wait or retry → when, and what | until promoted |
 //! | `{N}:dead` | zset | open dead letters by time | until replayed, discarded or overtaken |
 //! | `{N}:dead:<id>` | hash | a dead letter; `closed` (`replayed`, `discarded`) once it is not in `dead` any more | as above; closed: retention, or its prompt's end |
-//! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled, paused, resumed (`what`) which letter, prompt, stage or tenant (`id`), and `details` (JSON) | 90 d |
+//! | `{N}:runs`, `{N}:runs:running` | zsets | runs by when they were asked for: all, and those that go on | 90 d; until ended |
+//! | `{N}:run:<id>` | hash | a run: what was asked for, its `state`, what came of it, where it is | 90 d |
+//! | `{N}:run:<id>:groups` | hash | letters that fitted, by cause: fingerprint → JSON | 90 d |
+//! | `{N}:run:<id>:lease` | string | who drives it | seconds, renewed |
+//! | `{N}:audit` | stream | who (`who`) replayed, discarded, cancelled, ran, stopped, paused, resumed (`what`) which letter, prompt, run, stage or tenant (`id`), and `details` (JSON) | 90 d |
 //! | `{N}:paused` | hash | `stage:<name>`, `tenant:<name>` → who paused it, when and why (JSON) | until resumed |
 //! | `{N}:budget:<keyId>` | hash | one Omni key: `closed` until when and `why`, `strikes`; who waits for room: `finishing`, `polling` | minutes |
 //! | `{N}:budget:<keyId>:granted`, `:charged`, `:polls` | lists | when each request of the window went out; starts, with what they will need; polls | the window |
@@ -66,6 +71,8 @@ pub struct Keys {
     pub turns: String,
     /// `{N}:backlog`
     pub backlog: String,
+    /// `{N}:ended`
+    pub ended: String,
     /// `{N}:deadlines`
     pub deadlines: String,
     /// `{N}:due`
@@ -74,6 +81,10 @@ pub struct Keys {
     pub due_entries: String,
     /// `{N}:dead`
     pub dead: String,
+    /// `{N}:runs`
+    pub runs: String,
+    /// `{N}:runs:running`
+    pub runs_running: String,
     /// `{N}:audit`
     pub audit: String,
     /// `{N}:paused`
@@ -103,10 +114,13 @@ impl Keys {
             inbox: control("inbox"),
             turns: control("turns"),
             backlog: control("backlog"),
+            ended: control("ended"),
             deadlines: control("deadlines"),
             due: control("due"),
             due_entries: control("due:entries"),
             dead: control("dead"),
+            runs: control("runs"),
+            runs_running: control("runs:running"),
             audit: control("audit"),
             paused: control("paused"),
             unhandled: control("unhandled"),
@@ -173,6 +187,12 @@ impl Keys {
     /// A dead letter.
     pub fn letter(&self, id: &str) -> String {
         self.control("dead", id)
+    }
+
+    /// A run; its groups; who drives it.
+    pub fn run(&self, id: &str) -> [String; 3] {
+        let run = self.control("run", id);
+        [format!("{run}:groups"), format!("{run}:lease"), run]
     }
 
     /// What one of Omni's keys may still ask: its state, and when requests went out.

@@ -19,7 +19,7 @@ use super::{Store, StoreError};
 use crate::model::letter::{Letter, LetterFilter};
 use crate::model::{Attempt, Conversation, PromptId, Tenant};
 
-static LETTERS: Move = script!("letters");
+static PAGE: Move = script!("page");
 
 /// Letters looked at per step, and per call: a filter that fits few of many answers part of a page.
 const STEP: usize = 100;
@@ -40,11 +40,21 @@ const SHOWN: [&str; 12] = [
     "fingerprint",
 ];
 
-/// Behind which letter the next page begins. Written as `<time>.<id>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which end of a list comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Who died last.
+    Newest,
+    /// Who died first.
+    Oldest,
+}
+use Order::{Newest, Oldest};
+
+/// Behind which letter the next page begins. Written as `<time>.<id>`. They are ordered as letters are, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     at: u64,
-    id: String,
+    pub(super) id: String,
 }
 
 impl fmt::Display for Cursor {
@@ -80,6 +90,8 @@ pub struct WholeLetter {
     pub original: Vec<u8>,
     /// Every attempt in time order, those of earlier deaths included.
     pub history: Vec<Attempt>,
+    /// The W3C trace that its prompt was accepted under, where that is known.
+    pub trace_id: Option<String>,
     /// The entry's fields, where `original` is not all of it.
     fields: Option<Vec<(String, Vec<u8>)>>,
     /// What changes with each death: a move that was decided on this letter fits no later one.
@@ -110,6 +122,10 @@ pub struct LetterDocument<'a> {
     original_encoding: Option<&'static str>,
     /// Every attempt, earlier deaths included.
     history: Vec<Failure<'a>>,
+    /// The W3C trace that its prompt was accepted under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    trace_id: Option<&'a str>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -129,8 +145,8 @@ impl Serialize for WholeLetter {
         };
         let history = self.history.iter();
         let history = history.filter_map(|attempt| Some(Failure { at: failure(attempt)?, error: &attempt.error }));
-        LetterDocument { letter: &self.letter, original, original_encoding, history: history.collect() }
-            .serialize(serializer)
+        let (letter, history, trace_id) = (&self.letter, history.collect(), self.trace_id.as_deref());
+        LetterDocument { letter, original, original_encoding, history, trace_id }.serialize(serializer)
     }
 }
 
@@ -151,16 +167,15 @@ impl Store {
         let (mut items, mut cursor, mut looked_at) = (Vec::new(), from, 0);
         loop {
             let step = STEP.min(MOST_LOOKED_AT - looked_at);
-            let found = self.candidates(filter, cursor.as_ref(), step).await?;
+            let found = self.look_at_letters(filter, Newest, cursor.as_ref(), step).await?;
             let last = found.len() < step;
             looked_at += found.len();
-            let letters = try_join_all(found.iter().map(|(id, _)| self.listed(id))).await?;
-            for ((id, at), letter) in found.into_iter().zip(letters) {
+            for (place, letter) in found {
                 if items.len() == limit {
                     return Ok(Page { items, next: cursor });
                 }
-                cursor = Some(Cursor { at, id });
-                items.extend(letter.filter(|letter| filter.fits(letter)));
+                cursor = Some(place);
+                items.extend(letter);
             }
             if last {
                 return Ok(Page { items, next: None });
@@ -171,22 +186,46 @@ impl Store {
         }
     }
 
-    async fn candidates(
+    /// The next `count` open letters of the filter's time, each with its place, and without those that do not fit. Fewer
+    /// are the last.
+    pub async fn look_at_letters(
         &self,
         filter: &LetterFilter,
-        cursor: Option<&Cursor>,
+        order: Order,
+        behind: Option<&Cursor>,
         count: usize,
-    ) -> Result<Vec<(String, u64)>, StoreError> {
+    ) -> Result<Vec<(Cursor, Option<Letter>)>, StoreError> {
+        let found = self.page(&self.keys.dead, (filter.since, filter.until), order, behind, count).await?;
+        let letters = try_join_all(found.iter().map(|place| self.listed(&place.id))).await?;
+        let fitting = letters.into_iter().map(|letter| letter.filter(|letter| filter.fits(letter)));
+        Ok(found.into_iter().zip(fitting).collect())
+    }
+
+    /// The next members of a set by time.
+    pub(super) async fn page(
+        &self,
+        key: &str,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+        order: Order,
+        behind: Option<&Cursor>,
+        count: usize,
+    ) -> Result<Vec<Cursor>, StoreError> {
         let millis = |at: Timestamp| at.as_millisecond().to_string();
-        let latest = match (cursor, filter.until) {
-            (Some(cursor), _) => cursor.at.to_string(),
-            (None, until) => until.map_or_else(|| "+inf".to_owned(), millis),
+        let since = since.map_or_else(|| "-inf".to_owned(), millis);
+        let until = until.map_or_else(|| "+inf".to_owned(), millis);
+        let (first, last) = match order {
+            Newest => (until, since),
+            Oldest => (since, until),
         };
-        let mut call = with_keys(&LETTERS, &[&self.keys.dead]);
-        call.arg(latest).arg(filter.since.map_or_else(|| "-inf".to_owned(), millis));
-        call.arg(cursor.map(|cursor| cursor.id.as_str()).unwrap_or_default()).arg(count);
+        let mut call = with_keys(&PAGE, &[key]);
+        call.arg(behind.map_or(first, |cursor| cursor.at.to_string())).arg(last);
+        call.arg(behind.map(|cursor| cursor.id.as_str()).unwrap_or_default()).arg(count);
+        call.arg(if order == Newest { "newest" } else { "oldest" });
         let words = self.words(&call).await?;
-        words.chunks(2).map(|pair| Ok((pair[0].clone(), pair[1].parse().map_err(|_| unexpected())?))).collect()
+        let place = |pair: &[String]| -> Result<Cursor, StoreError> {
+            Ok(Cursor { at: pair[1].parse().map_err(|_| unexpected())?, id: pair[0].clone() })
+        };
+        words.chunks(2).map(place).collect()
     }
 
     async fn listed(&self, id: &str) -> Result<Option<Letter>, StoreError> {
@@ -216,6 +255,7 @@ impl Store {
             fields: text.get("fields").and_then(|fields| decode(fields)),
             version: (millis(letter.last_at), history.len()),
             history: attempts(history)?,
+            trace_id: None,
             letter,
         }))
     }

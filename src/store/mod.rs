@@ -1,8 +1,8 @@
 //! Floor 2: the only speaker of Redis.
 //!
 //! Every key, its type and its life stand in [`keys`]. Every change is one script of `scripts/`, one file per group of
-//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`cancel`]; what they count
-//! stands in [`backlog`], what waits in [`lag`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an
+//! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`runs`], [`cancel`]; what they
+//! count stands in [`backlog`], what waits in [`lag`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an
 //! MCP session is in [`mcp`], what is paused in [`pauses`], who changed what in [`audit`]; what is left to tell of a prompt is
 //! read in [`story`], how Redis is in [`state`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it.
 //! [`connection`] survives restarts,
@@ -34,12 +34,14 @@ pub mod publish;
 pub mod reconcile;
 pub mod record;
 mod risks;
+pub mod runs;
 mod script;
 pub mod settle;
 pub mod state;
 pub mod story;
 pub mod streams;
 pub mod submit;
+pub mod tally;
 pub mod users;
 pub mod wake;
 

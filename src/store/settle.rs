@@ -98,6 +98,7 @@ impl Store {
                 &keys.dead,
                 &keys.letter(&id),
                 &keys.backlog,
+                &keys.ended,
             ],
         );
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(ending.phase.as_str());

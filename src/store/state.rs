@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use redis::streams::{StreamInfoConsumersReply, StreamPendingReply, StreamRangeReply};
+use redis::streams::{StreamInfoConsumersReply, StreamPendingCountReply, StreamPendingReply, StreamRangeReply};
 
 use super::accept::millis;
 use super::delivery::Stream;
@@ -12,6 +12,8 @@ use super::{Store, StoreError};
 
 /// How much of `unhandled` is looked through.
 const UNHANDLED: usize = 1000;
+/// How many entries in work are shown of a stage.
+const HELD: &str = "20";
 
 /// How one stage's stream is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,21 @@ pub struct StreamState {
     pub stuck: usize,
     /// Consumers, each with how many entries it holds and how long it was not seen.
     pub consumers: Vec<(String, usize, Duration)>,
+    /// The oldest entries that are in work.
+    pub held: Vec<Held>,
+}
+
+/// An entry that is in work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its id in the stream.
+    pub entry: String,
+    /// Who holds it.
+    pub consumer: String,
+    /// How long nobody has renewed it.
+    pub idle: Duration,
+    /// How often it was handed out.
+    pub deliveries: usize,
 }
 
 impl Store {
@@ -63,19 +80,31 @@ impl Store {
         let consumers = match self.redis.query(&on(&["XINFO", "CONSUMERS", key, Keys::GROUP])).await {
             Ok(StreamInfoConsumersReply { consumers }) => consumers,
             Err(StoreError::NoGroup) => return Ok(None),
-            Err(StoreError::Refused(error)) if error.to_string().contains("no such key") => return Ok(None),
+            Err(error) if error.is_missing_key() => return Ok(None),
             Err(error) => return Err(error),
         };
         let pending: StreamPendingReply = self.redis.query(&on(&["XPENDING", key, Keys::GROUP])).await?;
         let idle = millis(idle).to_string();
         let stuck = on(&["XPENDING", key, Keys::GROUP, "IDLE", &idle, "-", "+", "1000"]);
         let stuck: Vec<redis::Value> = self.redis.query(&stuck).await?;
+        let held: StreamPendingCountReply =
+            self.redis.query(&on(&["XPENDING", key, Keys::GROUP, "-", "+", HELD])).await?;
         let seen = |idle: usize| Duration::from_millis(u64::try_from(idle).unwrap_or(u64::MAX));
         Ok(Some(StreamState {
             length: self.redis.query(&on(&["XLEN", key])).await?,
             pending: pending.count(),
             stuck: stuck.len(),
             consumers: consumers.into_iter().map(|one| (one.name, one.pending, seen(one.idle))).collect(),
+            held: held
+                .ids
+                .into_iter()
+                .map(|one| Held {
+                    entry: one.id,
+                    consumer: one.consumer,
+                    idle: seen(one.last_delivered_ms),
+                    deliveries: one.times_delivered,
+                })
+                .collect(),
         }))
     }
 

@@ -7,7 +7,7 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use serde_json::{Value, json};
 
-use crate::session::Session;
+use crate::session::{Running, Session};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -66,14 +66,84 @@ impl Operator {
     }
 }
 
+impl Operator {
+    fn new() -> Self {
+        let session = Session::new();
+        let socket = format!("unix://{}/.local/state/omni-relay/redis/redis.sock", session.home.path().display());
+        Self { session, socket }
+    }
+
+    fn relay(&self) -> Running {
+        let environment = self.environment().into_iter().filter(|(name, _)| *name != "OMNI_RELAY__REDIS__URL");
+        let mut relay = self.session.start(&["serve", "--redis", "embedded"], environment);
+        relay.line("\"listening\"");
+        relay
+    }
+}
+
+#[test]
+fn many_letters_are_decided_on_at_once() {
+    let operator = Operator::new();
+    let mut relay = operator.relay();
+    for n in 0..4 {
+        operator.push(&format!("t-{n}"));
+    }
+    operator.letters(4);
+    let groups = operator.json("dead list --group");
+    assert_eq!((&groups["groups"][0]["count"], &groups["groups"][1]), (&json!(4), &Value::Null));
+    operator.command("dead list --group").assert().success().stdout(contains("retries_exhausted"));
+    let export = operator.command("dead export --stage submit").assert().success();
+    let export = String::from_utf8(export.get_output().stdout.clone()).unwrap();
+    let lines: Vec<Value> = export.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["conversation"]), (4, &json!("t-0")), "the oldest is not the first");
+    assert!(lines.iter().all(|whole| whole["history"].is_array() && whole["traceId"].as_str().unwrap().len() == 32));
+
+    operator.command("dead discard").assert().code(2).stderr(contains("required"));
+    operator.command("dead discard --all --stage submit").assert().code(2);
+    let dry = operator.json("dead discard --all --dry-run");
+    assert_eq!(
+        (&dry["state"], &dry["counts"]["matched"], &dry["counts"]["discarded"]),
+        (&json!("done"), &json!(4), &json!(0))
+    );
+    let none = operator.json("dead discard --stage process");
+    assert_eq!((&none["state"], &none["counts"]["matched"]), (&json!("done"), &json!(0)));
+
+    // Killed while it drives a run: the relay goes on.
+    let arguments = ["dead", "discard", "--stage", "submit", "--rate", "1"];
+    let mut driver = operator.session.start(&arguments, operator.environment());
+    let said = driver.line("a relay goes on with it");
+    operator.letters(3);
+    driver.signal("KILL");
+    assert_eq!(driver.end().0, None);
+    let id = said.strip_prefix("run ").unwrap().split(':').next().unwrap();
+    operator.command(&format!("run show {id}")).assert().success().stdout(contains("running").and(contains("discard")));
+    operator.letters(0);
+    let give_up = Instant::now() + PATIENCE;
+    let run = loop {
+        let run = operator.json(&format!("run show {id}"));
+        if run["state"] != "running" {
+            break run;
+        }
+        assert!(Instant::now() < give_up, "{run}");
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(
+        (&run["state"], &run["counts"]["discarded"], &run["counts"]["already"]),
+        (&json!("done"), &json!(4), &json!(0))
+    );
+    let runs = operator.json("run list");
+    assert_eq!((runs["items"].as_array().unwrap().len(), &runs["items"][0]["id"]), (3, &json!(id)));
+    operator.command("run list").assert().success().stdout(contains(id).and(contains("discard, dry")));
+    assert_eq!(operator.json(&format!("run stop {id}"))["state"], "done");
+    operator.command("run stop nothing").assert().code(1).stderr(contains("there is no run nothing"));
+    relay.signal("TERM");
+    assert_eq!(relay.end().0, Some(0), "{}", relay.said());
+}
+
 #[test]
 fn letters_are_listed_shown_replayed_and_discarded() {
-    let session = Session::new();
-    let socket = format!("unix://{}/.local/state/omni-relay/redis/redis.sock", session.home.path().display());
-    let operator = Operator { session, socket };
-    let environment = operator.environment().into_iter().filter(|(name, _)| *name != "OMNI_RELAY__REDIS__URL");
-    let mut relay = operator.session.start(&["serve", "--redis", "embedded"], environment);
-    relay.line("\"listening\"");
+    let operator = Operator::new();
+    let mut relay = operator.relay();
     operator.command("dead list").assert().success().stdout("no dead letters\n");
 
     operator.push("t-1");
@@ -106,6 +176,10 @@ fn letters_are_listed_shown_replayed_and_discarded() {
     both.stdout(format!("{first} replayed\nnobody unknown\n"));
     let again = operator.letters(1);
     assert_eq!(again["items"][0]["id"], first, "it dies again: nobody reaches Omni");
+    let edit = |patch: &str| operator.command(&format!("dead replay {first} --edit {patch}")).assert();
+    edit(r#"{"deadlineSeconds":0}"#).code(1).stderr(contains("/deadlineSeconds must be a whole number"));
+    edit(r#"{"prompt":"revenue?!"}"#).success().stdout(format!("{first} replayed\n"));
+    operator.letters(1);
     assert_eq!(operator.json(&format!("dead discard {first}")), json!({"id": first, "outcome": "discarded"}));
     operator.letters(0);
     operator.command(&format!("dead discard {first}")).assert().success().stdout(contains("already"));
@@ -130,7 +204,7 @@ fn letters_are_listed_shown_replayed_and_discarded() {
 
     let audit: Vec<(String, Vec<String>)> = operator.redis(redis::cmd("XRANGE").arg("{relay}:audit").arg("-").arg("+"));
     let said: Vec<String> = audit.into_iter().map(|(_, words)| format!("{} {}", words[1], words[3])).collect();
-    assert_eq!(said, ["cli:olga cancel", "cli:olga replay", "cli:olga discard"]);
+    assert_eq!(said, ["cli:olga cancel", "cli:olga replay", "cli:olga replay", "cli:olga discard"]);
     relay.signal("TERM");
     assert_eq!(relay.end().0, Some(0), "{}", relay.said());
 }

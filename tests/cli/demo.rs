@@ -3,6 +3,7 @@
 use omni_relay::store::embedded::{ServerBinary, default_search};
 
 use crate::session::Session;
+use crate::simulate::get;
 
 #[test]
 fn once_shows_two_answers_and_checks_them() {
@@ -39,6 +40,11 @@ fn it_stays_up_until_it_is_stopped() {
     let refused = session.command(&["ask", ""]).args(&ask[2..]).assert().code(1);
     let text = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(text.contains("422") && text.contains("/prompt: "), "{text}");
+
+    let console = demo.line("a browser at ");
+    let (address, path) = console.split_once("http://").unwrap().1.split_once('/').unwrap();
+    let page = get(address, &format!("/{path}"));
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("<h1>Overview</h1>"), "{page}");
 
     demo.signal("INT");
     assert_eq!(demo.end().0, Some(0), "{}", demo.said());

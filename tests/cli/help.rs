@@ -22,6 +22,11 @@ fn every_command_explains_itself_and_its_exit_codes() {
         "dead show",
         "dead replay",
         "dead discard",
+        "dead export",
+        "run",
+        "run list",
+        "run show",
+        "run stop",
         "pause",
         "resume",
         "audit",
@@ -83,10 +88,8 @@ fn the_commands_that_runbook_and_readme_name_are_there() {
         assert!(commands.len() >= at_least, "{name}: {commands:?}");
         for command in commands {
             let filled = FILLED.iter().fold(command.clone(), |text, (name, value)| text.replace(name, value));
-            // What is in quotes is one word.
-            let parts = filled.split('"').enumerate();
-            let filled: String = parts.map(|(place, part)| if place % 2 == 0 { part } else { "words" }).collect();
-            let words = filled.split_whitespace().take_while(|word| ![">", "<", "|", "&"].contains(word));
+            let words = shlex::split(&filled).unwrap();
+            let words = words.iter().map(String::as_str).take_while(|word| ![">", "<", "|", "&"].contains(word));
             let arguments: Vec<&str> = words.chain(["--help"]).collect();
             let run = session.command(&arguments).output().unwrap();
             assert!(run.status.success(), "{name}: {command}: {}", String::from_utf8_lossy(&run.stderr));
@@ -121,6 +124,12 @@ fn what_is_not_understood_ends_with_two() {
         &["dead", "list", "--limit", "0"],
         &["dead", "list", "--cursor", "1"],
         &["dead", "replay"],
+        &["dead", "replay", "--dry-run"],
+        &["dead", "replay", "a", "--all"],
+        &["dead", "replay", "a", "--edit", "[]"],
+        &["dead", "replay", "--all", "--edit", "{\"prompt\": \"q\"}"],
+        &["dead", "discard", "a", "--edit", "{}"],
+        &["run", "show"],
         &["users", "resolve"],
         &["users", "forget", ""],
         &["webhook", "sign", "--secret", "typed"],

@@ -39,7 +39,8 @@ fn an_address_in_use_is_named() {
         .stderr(contains(format!("failed to listen on {address}")));
 }
 
-fn get(address: &str, path: &str) -> String {
+/// The whole answer.
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
     let mut response = String::new();

@@ -5,17 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use serde_json::json;
 
+use super::decide::{Decide, Replay};
+use super::export::Export;
 use super::list::List;
 use crate::cli::args::Output;
 use crate::cli::runtime;
 use crate::cli::show::{self, Style};
-use crate::cli::store::{store, who};
+use crate::cli::store::store;
 use crate::config::{Config, Sources};
-use crate::pipeline::DeadLetters;
+use crate::model::run::Action;
+use crate::pipeline::{DeadLetters, Runs};
 use crate::runtime::Clock;
-use crate::store::Store;
 use crate::store::letters::WholeLetter;
 
 /// Lists, shows, replays and discards dead letters, in Redis itself, with the configuration of serve
@@ -35,18 +36,12 @@ enum Verb {
         #[command(flatten)]
         output: Output,
     },
-    /// Puts letters back to the stage they died in; 1 when one is not known
-    Replay(Decide),
-    /// Removes letters; the readers of their prompts are told omni.failed; 1 when one is not known
-    Discard(Decide),
-}
-
-#[derive(Args)]
-struct Decide {
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
-    #[command(flatten)]
-    output: Output,
+    /// Puts letters back to the stage they died in: those that are named (1 when one is not known), or all that fit
+    Replay(Box<Replay>),
+    /// Removes letters; the readers of their prompts are told omni.failed. As for replay
+    Discard(Box<Decide>),
+    /// Writes whole letters, a line of JSON each, the oldest first
+    Export(Box<Export>),
 }
 
 impl Dead {
@@ -58,39 +53,19 @@ impl Dead {
     async fn work(self, config: Config) -> anyhow::Result<ExitCode> {
         let store = store(&config)?;
         let letters = DeadLetters::new(store.clone(), Clock::system(), config.reconcile.after);
+        let runs = Runs::new(store.clone(), letters.clone(), Clock::system());
         match self.verb {
-            Verb::List(list) => list.run(&store).await,
-            Verb::Show { id, output } => show(&store, &id, output).await,
-            Verb::Replay(decide) => decide.run(&letters, true).await,
-            Verb::Discard(decide) => decide.run(&letters, false).await,
+            Verb::List(list) => list.run(&store, &runs).await,
+            Verb::Show { id, output } => show(&letters, &id, output).await,
+            Verb::Replay(replay) => replay.run(&letters, &runs, &store).await,
+            Verb::Discard(decide) => decide.run(Action::Discard, &letters, &runs, &store).await,
+            Verb::Export(export) => export.run(&store, &letters).await,
         }
     }
 }
 
-impl Decide {
-    async fn run(self, letters: &DeadLetters, replay: bool) -> anyhow::Result<ExitCode> {
-        let who = who();
-        let mut all_known = true;
-        for id in &self.ids {
-            let decided = if replay {
-                letters.replay(id, &who).await.context("failed to replay")?
-            } else {
-                letters.discard(id, &who).await.context("failed to discard")?
-            };
-            all_known &= decided.is_some();
-            let outcome = decided.map_or("unknown", |decided| decided.as_str());
-            show::print(&if self.output.json() {
-                json!({"id": id, "outcome": outcome}).to_string()
-            } else {
-                format!("{} {}", show::plain(id), outcome.replace('_', " "))
-            })?;
-        }
-        Ok(if all_known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-}
-
-async fn show(store: &Store, id: &str, output: Output) -> anyhow::Result<ExitCode> {
-    let Some(letter) = store.letter(id).await.context("failed to read the letter")? else {
+async fn show(letters: &DeadLetters, id: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let Some(letter) = letters.show(id).await.context("failed to read the letter")? else {
         bail!("there is no open dead letter {}", show::plain(id));
     };
     show::print(&if output.json() { serde_json::to_string(&letter)? } else { page(&letter, Style::of_stdout()) })?;
@@ -115,6 +90,9 @@ fn page(whole: &WholeLetter, style: Style) -> String {
         }
     }
     line("fingerprint", &letter.fingerprint);
+    if let Some(trace) = &whole.trace_id {
+        line("trace", trace);
+    }
     let attempts: Vec<Vec<String>> = whole
         .history
         .iter()

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use serde_json::json;
-use uuid::Uuid;
 
+use super::filter::Filter;
 use crate::cli::args::Output;
 use crate::cli::show;
-use crate::model::letter::{Letter, LetterFilter};
-use crate::model::{Conversation, Tenant};
+use crate::model::letter::Letter;
+use crate::model::run::Group;
+use crate::pipeline::Runs;
 use crate::store::Store;
 use crate::store::letters::Cursor;
 
@@ -22,34 +22,11 @@ const LINE: usize = 80;
 /// What to list.
 #[derive(Args)]
 pub(super) struct List {
-    /// The stage they died in
-    #[arg(long, value_parser = PossibleValuesParser::new(["intake", "submit", "process"]))]
-    stage: Option<String>,
-    /// Why they died, such as `retries_exhausted`
-    #[arg(long)]
-    reason: Option<String>,
-    /// Whose they are; '' for those of no tenant
-    #[arg(long)]
-    tenant: Option<String>,
-    /// Died at this time (RFC 3339) or later
-    #[arg(long, value_name = "TIME")]
-    since: Option<Timestamp>,
-    /// Died before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    until: Option<Timestamp>,
-    /// Part of the error
-    #[arg(long)]
-    text: Option<String>,
-    #[arg(long, value_name = "ID")]
-    prompt_id: Option<Uuid>,
-    #[arg(long, value_name = "ID")]
-    job_id: Option<Uuid>,
-    /// The conversation; `<tenant>/<name>` for a tenant's
-    #[arg(long, value_parser = |name: &str| Conversation::from_full(name).ok_or("expected a conversation's name"))]
-    conversation: Option<Conversation>,
-    /// Those that died of the same cause
-    #[arg(long)]
-    fingerprint: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// By their cause, the largest group first
+    #[arg(long, conflicts_with_all = ["cursor", "limit"])]
+    group: bool,
     /// Go on where a list ended
     #[arg(long, value_parser = |text: &str| text.parse::<Cursor>().map_err(|()| "expected what a list named as its next"))]
     cursor: Option<Cursor>,
@@ -61,19 +38,11 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) async fn run(self, store: &Store) -> anyhow::Result<ExitCode> {
-        let filter = LetterFilter {
-            stage: self.stage,
-            reason: self.reason,
-            tenant: self.tenant.as_deref().map(|name| Tenant::new(Some(name))),
-            since: self.since,
-            until: self.until,
-            text: self.text,
-            prompt_id: self.prompt_id.map(|id| id.to_string()),
-            job_id: self.job_id.map(|id| id.to_string()),
-            conversation: self.conversation,
-            fingerprint: self.fingerprint,
-        };
+    pub(super) async fn run(self, store: &Store, runs: &Runs) -> anyhow::Result<ExitCode> {
+        let filter = self.filter.into();
+        if self.group {
+            return groups(&runs.groups(&filter).await.context("failed to group letters")?, self.output);
+        }
         let limit = usize::from(self.limit);
         let (mut items, mut next) = (Vec::new(), self.cursor);
         // Looks on where a page came out short although there is more.
@@ -105,16 +74,48 @@ impl List {
 
 fn row(letter: &Letter) -> Vec<String> {
     let conversation = letter.conversation.as_ref().map(ToString::to_string).unwrap_or_default();
-    let error: String = show::plain(&letter.error).lines().next().unwrap_or_default().chars().take(LINE).collect();
-    let died = letter.last_at.to_string();
-    let died = died.split_once('.').map_or(died.as_str(), |(seconds, _)| seconds).trim_end_matches('Z');
     vec![
         show::plain(&letter.id),
-        died.replace('T', " "),
+        when(letter.last_at),
         letter.stage.clone(),
         letter.reason.clone(),
         letter.attempts.to_string(),
         conversation,
-        error,
+        line(&letter.error),
     ]
+}
+
+fn groups(groups: &[Group], output: Output) -> anyhow::Result<ExitCode> {
+    show::print(&if output.json() { json!({"groups": groups}).to_string() } else { table(groups) })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Groups of letters, for people.
+pub(in crate::cli) fn table(groups: &[Group]) -> String {
+    if groups.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    let header = ["letters", "stage", "reason", "first", "last", "fingerprint", "error"].map(str::to_owned);
+    let row = |group: &Group| {
+        vec![
+            group.count.to_string(),
+            group.stage.clone(),
+            group.reason.clone(),
+            when(group.first_at),
+            when(group.last_at),
+            group.fingerprint.clone(),
+            line(&group.error),
+        ]
+    };
+    show::table(&header, &groups.iter().map(row).collect::<Vec<_>>())
+}
+
+/// A time to the second.
+pub(in crate::cli) fn when(at: Timestamp) -> String {
+    let at = at.to_string();
+    at.split_once('.').map_or(at.as_str(), |(seconds, _)| seconds).trim_end_matches('Z').replace('T', " ")
+}
+
+fn line(error: &str) -> String {
+    show::plain(error).lines().next().unwrap_or_default().chars().take(LINE).collect()
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::{dirs, server};
 use crate::app::{self, App};
-use crate::config::{Config, Sources};
+use crate::config::{Config, Loaded, Sources};
 use crate::runtime::{Lifecycle, Metrics, Outcome};
 use crate::simulator::{Options, Simulator, User};
 use crate::store::Store;
@@ -29,6 +29,8 @@ pub(super) struct Parts {
     pub(super) redis_cli: String,
     pub(super) simulator: Simulator,
     pub(super) relay: Url,
+    /// The console's address.
+    pub(super) console: String,
     pub(super) namespace: String,
     pub(super) user: User,
     pub(super) store: Store,
@@ -59,14 +61,17 @@ pub(super) async fn start(redis: &str, listen: Option<SocketAddr>) -> anyhow::Re
         None => free_port()?,
     };
     let namespace = format!("demo-{}", &Uuid::new_v4().simple().to_string()[..8]);
-    let config = config(&redis_url, &namespace, listen, &simulator)?;
+    let loaded = load(&redis_url, &namespace, listen, &simulator)?;
     let lifecycle = Lifecycle::new();
-    let app = App::start(&config, app::Parts::new(lifecycle.clone(), Metrics::install()?)).await?;
+    let parts = app::Parts { settings: loaded.show(), ..app::Parts::new(lifecycle.clone(), Metrics::install()?) };
+    let app = App::start(&loaded.config, parts).await?;
+    let admin = app.admin_address.context("the demo has no admin listener")?;
     Ok(Parts {
         redis: embedded.map(Mutex::new),
         redis_cli,
         simulator,
         relay: Url::parse(&format!("http://{}", app.address))?,
+        console: format!("http://{admin}/console"),
         namespace,
         user,
         store: app.store,
@@ -105,7 +110,7 @@ impl Parts {
     }
 }
 
-fn config(redis: &str, namespace: &str, listen: SocketAddr, simulator: &Simulator) -> anyhow::Result<Config> {
+fn load(redis: &str, namespace: &str, listen: SocketAddr, simulator: &Simulator) -> anyhow::Result<Loaded> {
     let sources = Sources::default()
         .with("redis.url", redis)
         .with("namespace", namespace)
@@ -118,7 +123,7 @@ fn config(redis: &str, namespace: &str, listen: SocketAddr, simulator: &Simulato
         .with("omni.model_id", MODEL)
         .with("webhook.public_url", format!("http://{listen}/webhooks/omni"))
         .with("webhook.secrets", Uuid::new_v4().to_string());
-    Ok(Config::load(sources).context("failed to set up the relay")?.config)
+    Config::load(sources).context("failed to set up the relay")
 }
 
 /// Known before the relay listens there, because Omni is told where to send its webhooks.

@@ -33,8 +33,9 @@ impl<'a> Script<'a> {
     }
 
     pub(super) fn open(&self) -> std::io::Result<()> {
-        let Parts { relay, simulator, namespace, .. } = self.parts;
+        let Parts { relay, console, simulator, namespace, .. } = self.parts;
         self.say(&format!("relay     {relay}"))?;
+        self.say(&format!("console   {console}"))?;
         self.say(&format!("omni      {} (simulated)", simulator.url()))?;
         self.say(&format!("redis     redis-cli {} (namespace {namespace})", self.parts.redis_cli))
     }
@@ -62,7 +63,7 @@ impl<'a> Script<'a> {
 
     /// What to try while everything stays up.
     pub(super) fn invite(&self) -> std::io::Result<()> {
-        let Parts { relay, redis_cli, namespace, user, .. } = self.parts;
+        let Parts { relay, console, redis_cli, namespace, user, .. } = self.parts;
         let relay = relay.as_str().trim_end_matches('/');
         let body = Value::Object(self.body("Units by month?"));
         let program =
@@ -77,6 +78,7 @@ impl<'a> Script<'a> {
             format!("curl -N {relay}/v1/conversations/{CONVERSATION}/events"),
             format!("redis-cli {redis_cli} XRANGE '{namespace}:conversation:{{{CONVERSATION}}}' - +"),
             format!("redis-cli {redis_cli} XREVRANGE '{{{namespace}}}:answers' + - COUNT 1"),
+            format!("a browser at {console}"),
             self.style
                 .dim("A question with [sim:failed], [sim:twice], [sim:slow=5s] or [sim:held] in it goes that way."),
         ];

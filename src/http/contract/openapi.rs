@@ -66,7 +66,7 @@ pub(in crate::http) fn base() -> OpenApi {
 }
 
 /// What can be done next with an answer's schema: the link, the operation, its parameter and where that stands.
-const LINKS: [(&str, &str, &str, &str, &str); 8] = [
+const LINKS: [(&str, &str, &str, &str, &str); 10] = [
     ("PromptObject", "prompt", "getPrompt", "id", "$response.body#/promptId"),
     ("PromptObject", "cancel", "cancelPrompt", "id", "$response.body#/promptId"),
     ("PromptObject", "result", "getResult", "id", "$response.body#/promptId"),
@@ -75,6 +75,8 @@ const LINKS: [(&str, &str, &str, &str, &str); 8] = [
     ("DeadLetters", "letter", "getDeadLetter", "id", "$response.body#/items/0/id"),
     ("DeadLetters", "replay", "replayDeadLetter", "id", "$response.body#/items/0/id"),
     ("DeadLetters", "discard", "discardDeadLetter", "id", "$response.body#/items/0/id"),
+    ("DeadLetterRun", "run", "getDeadLetterRun", "id", "$response.body#/id"),
+    ("DeadLetterRun", "stop", "stopDeadLetterRun", "id", "$response.body#/id"),
 ];
 
 /// What every answer has: the id of its request, and what follows from its schema.

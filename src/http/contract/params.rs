@@ -30,6 +30,15 @@ pub(in crate::http) struct LetterName {
     id: String,
 }
 
+/// `/v1/dead-letter-runs/{id}`.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct RunName {
+    /// The run's `id`
+    #[param(min_length = 1)]
+    id: String,
+}
+
 /// `?wait=`.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

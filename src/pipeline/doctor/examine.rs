@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::try_join;
 use url::Url;
 use uuid::Uuid;
 
 use super::check::{Check, count, unseen};
 use super::judge::{clocks, remedy, server, stage};
+use crate::model::letter::LetterFilter;
+use crate::model::run::Groups;
 use crate::omni::{Omni, UserSearch, post_signed, test_event};
 use crate::pipeline::keyring::{Halt, KeyRing};
 use crate::runtime::{Clock, chain};
@@ -21,6 +24,8 @@ use crate::store::delivery::Stream;
 const RECEIVER: Duration = Duration::from_secs(10);
 /// From here on Redis is slow.
 const SLOW: Duration = Duration::from_millis(20);
+/// Dead letters whose causes are looked at, the newest.
+const LAST: usize = 100;
 /// Renewed so often that what nobody renewed for so many times `claim_after` is stuck.
 const STUCK: u32 = 4;
 
@@ -149,11 +154,21 @@ impl Doctor {
     }
 
     async fn letters(&self) -> Check {
-        match self.store.open_letters().await {
-            Ok((0, _)) => Check::ok("dead letters", "none"),
-            Ok((open, _)) => {
-                let advice = "`dead list` says of what they died; replay them once that is put right";
-                Check::warn("dead letters", format!("{open} wait for a person"), advice)
+        let all = LetterFilter::default();
+        match try_join!(self.store.open_letters(), self.store.letters(&all, None, LAST)) {
+            Ok(((0, _), _)) => Check::ok("dead letters", "none"),
+            Ok(((open, _), last)) => {
+                let mut groups = Groups::default();
+                for letter in &last.items {
+                    groups.add(letter);
+                }
+                let most = groups.sorted().into_iter().next().map(|group| {
+                    let (count, of) = (group.count, last.items.len());
+                    format!("; {count} of the last {of} died in {} of: {}", group.stage, group.error)
+                });
+                let seen = format!("{open} wait for a person{}", most.unwrap_or_default());
+                let advice = "`dead list --group` says of what they died; replay them once that is put right";
+                Check::warn("dead letters", seen, advice)
             }
             Err(error) => unseen("dead letters", &error),
         }

@@ -66,7 +66,7 @@ pub(super) fn clocks(apart: u64) -> Check {
 }
 
 pub(super) fn stage(name: String, state: &StreamState) -> Check {
-    let StreamState { length, pending, stuck, consumers } = state;
+    let StreamState { length, pending, stuck, consumers, .. } = state;
     let unread = length.saturating_sub(*pending);
     let seen = format!("{unread} unread, {pending} in work");
     if *stuck > 0 {
@@ -139,6 +139,7 @@ mod tests {
             pending: 2,
             stuck,
             consumers: vec![("relay-1".to_owned(), 2, Duration::from_secs(idle))],
+            held: Vec::new(),
         };
         let check = |stuck, idle| stage("stage submit".to_owned(), &state(stuck, idle));
         assert_eq!(check(0, 1).state, Health::Ok);

@@ -132,3 +132,8 @@ local function release(slot, waiting, heir, heir_record, now, prompts, turns, re
   redis.call('HSET', heir_record, 'phase', 'queued', 'at:queued', now)
   enqueue(prompts, turns, ready, tenant, heir, window)
 end
+
+-- Counts what a run decided, where one did: together with the decision, so that no crash comes between.
+local function count(run, word)
+  if run ~= '' then redis.call('HINCRBY', run, word, 1) end
+end

@@ -2,21 +2,32 @@
 -- queues behind where it has to be asked; where it has a job already, that is looked at; where it was about to end, its
 -- event goes back to the inbox. It is in the backlog again, however full that is.
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 stream of the stage 6 dead 7 letter 8 prompts 9 turns 10 ready 11 audit
---      12 backlog
+--      12 backlog 13 run, or anything where none decides
 -- ARGV 1 letter's id 2 when it died last 3 bytes of its history 4 'ask' or 'entry' 5 now 6 next check 7 tenant 8 window
---      9 user or '' 10 conversation or '' 11 life of a closed letter, ms 12 who 13 bytes of its files 14.. fields of the entry
--- {'replayed', phase or ''} {'changed'} {'not', what closed it or '', phase or ''}
+--      9 user or '' 10 conversation or '' 11 life of a closed letter, ms 12 who 13 bytes of its files 14 details 15 '1' where a
+--      run decides 16 what to ask instead, or '' 17 its metadata 18.. fields of the entry
+-- {'replayed', phase or ''} {'changed'} {'not', what closed it or '', phase or ''} {'asked'}: there is nothing to ask instead
 local id = ARGV[1]
 local phase = redis.call('HGET', KEYS[1], 'phase')
 local letter = redis.call('HMGET', KEYS[7], 'closed', 'lastAt', 'history')
 local open = redis.call('ZSCORE', KEYS[6], id)
-if not open or (phase and phase ~= 'dead') then return {'not', letter[1] or '', phase or ''} end
+local run = ARGV[15] == '1' and KEYS[13] or ''
+if not open or (phase and phase ~= 'dead') then
+  count(run, 'already')
+  return {'not', letter[1] or '', phase or ''}
+end
 if letter[2] ~= ARGV[2] or #(letter[3] or '') ~= tonumber(ARGV[3]) then return {'changed'} end
 
+if ARGV[16] ~= '' then
+  if redis.call('HEXISTS', KEYS[1], 'jobId') == 1 then return {'asked'} end
+  redis.call('HSET', KEYS[1], 'request', ARGV[16], 'metadata', ARGV[17])
+end
+
 redis.call('ZREM', KEYS[6], id)
-audit(KEYS[11], ARGV[12], 'replay', id)
+audit(KEYS[11], ARGV[12], 'replay', id, ARGV[14])
+count(run, 'replayed')
 if not phase then
-  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 14))
+  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 18))
   redis.call('DEL', KEYS[7])
   redis.call('HSET', KEYS[7], 'closed', 'replayed', 'tenant', ARGV[7], 'conversation', ARGV[10])
   redis.call('PEXPIRE', KEYS[7], ARGV[11])
@@ -30,7 +41,7 @@ redis.call('HINCRBY', KEYS[2], 'dead', -1)
 redis.call('PERSIST', KEYS[2])
 local to, check = 'finishing', ARGV[6]
 if ARGV[4] == 'entry' then
-  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 14))
+  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 18))
 elseif redis.call('HEXISTS', KEYS[1], 'jobId') == 1 then
   to, check = 'submitted', ARGV[5]
 else

@@ -1,6 +1,6 @@
 -- settle: the prompt's terminal entry is out. Phase, answers, slot, waiting line, deadline, dead letter, ack: together.
 -- KEYS 1 record 2 slot 3 waiting 4 deadlines 5 inbox 6 answers 7 prompts 8 turns 9 ready 10 record of the heir 11 job
---      12 alias 13 dead 14 letter 15 backlog
+--      12 alias 13 dead 14 letter 15 backlog 16 ended
 -- ARGV 1 promptId 2 entry 3 consumer 4 phase 5 phases that may end so 6 now 7 tenant 8 heir or '' 9 window
 --      10 retention, ms 11 life of a free slot, ms 12 longest answers 13 oldest answer, ms 14 published entry
 --      15 wake channel 16 conversation 17 conversationId or '' 18.. fields for answers
@@ -20,6 +20,7 @@ if phase then
   redis.call('HSET', KEYS[1], 'phase', ARGV[4], 'at:' .. ARGV[4], ARGV[6], 'entry', ARGV[14])
   redis.call('HDEL', KEYS[1], 'request')
   leave(KEYS[15], KEYS[1])
+  redis.call('HINCRBY', KEYS[16], ARGV[4], 1)
   redis.call('PEXPIRE', KEYS[1], ARGV[10])
   redis.call('PEXPIRE', KEYS[11], ARGV[10])
 end

@@ -229,3 +229,40 @@ async fn pages_follow_each_other_and_wrong_queries_are_told() {
     assert_eq!(pointers(&found), ["/limit", "/reson", "/since", "/stage"]);
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn a_letter_is_changed_before_it_goes_back() {
+    let relay = relay().await;
+    let id = dead(&relay, "acme-key", "t-1").await;
+    let path = format!("/v1/dead-letters/{id}/replay");
+    let send = |body: &str| relay.post(&path, body.to_owned()).bearer_auth("acme-key").send();
+    for (body, status, code, wrong) in [
+        ("{", 400, "malformed_json", vec![]),
+        (r#"{"edit": {}}"#, 422, "invalid_prompt", vec!["/edit"]),
+        (r#"{"edti": {"prompt": "q"}}"#, 422, "invalid_prompt", vec!["/edti"]),
+        (r#"{"edit": {"prompt": "q"}}"#, 409, "not_editable", vec![]),
+    ] {
+        let refused = problem(send(body).await.unwrap(), status).await;
+        let named = refused.get("errors").map(|_| pointers(&refused)).unwrap_or_default();
+        assert_eq!((&refused["code"], named), (&json!(code), wrong), "{body}");
+    }
+    let mut redis = relay.redis().await;
+    let pushed = json!({"tenant": "acme", "conversation": "t-2", "prompt": ""}).to_string();
+    let mut add = redis::cmd("XADD");
+    add.arg(format!("{{{}}}:intake", relay.namespace)).arg("*").arg("data").arg(pushed);
+    let _: String = add.query_async(&mut redis).await.unwrap();
+    let letter = eventually("it is refused", || async {
+        let page = list(&relay, "acme-key", "?stage=intake").await;
+        ids(&page).first().map(|id| (*id).to_owned())
+    })
+    .await;
+    let path = format!("/v1/dead-letters/{letter}/replay");
+    let wrong = relay.post(&path, r#"{"edit": {"prompt": 1}}"#).bearer_auth("acme-key").send().await.unwrap();
+    assert!(pointers(&problem(wrong, 422).await).contains(&"/edit/prompt"));
+    let whole = json!({"edit": question(&json!({"conversation": "t-2"}))});
+    let taken = relay.post(&path, whole.to_string()).bearer_auth("acme-key").send().await.unwrap();
+    assert_eq!((taken.status().as_u16(), taken.json::<Value>().await.unwrap()), (202, json!({"outcome": "replayed"})));
+    eventually("it is asked", || async { (relay.sim.jobs().len() == 2).then_some(()) }).await;
+    assert_eq!(list(&relay, "acme-key", "?stage=intake").await["items"], json!([]));
+    relay.stop().await;
+}

@@ -14,6 +14,7 @@ mod limits;
 mod operator;
 mod problems;
 mod prompts;
+mod runs;
 mod sse;
 mod tokens;
 mod webhooks;

@@ -178,6 +178,17 @@ async fn an_examination_finds_all_well_and_says_what_is_not() {
     let found = seen["checks"].as_array().unwrap().iter().find(|check| check["name"] == "pauses").unwrap();
     assert_eq!((&found["state"], found["advice"].is_string()), (&json!("warn"), true), "{found}");
     assert!(found["seen"].as_str().unwrap().contains("stage:process by http:operator"), "{found}");
+    post(&relay, "/v1/stages/process/resume", "operator-key").await;
+    let mut add = redis::cmd("XADD");
+    add.arg(format!("{{{}}}:intake", relay.namespace)).arg("*").arg("data").arg("{");
+    let _: String = add.query_async(&mut relay.redis().await).await.unwrap();
+    let told = "1 wait for a person; 1 of the last 1 died in intake of: ";
+    eventually("the letter and its cause are seen", || async {
+        let (_, seen) = post(&relay, "/v1/doctor", "operator-key").await;
+        let found = seen["checks"].as_array().unwrap().iter().find(|check| check["name"] == "dead letters").unwrap();
+        found["seen"].as_str().unwrap().starts_with(told).then_some(())
+    })
+    .await;
     relay.stop().await;
 }
 

@@ -152,10 +152,13 @@ async fn without_callers(seen: &mut Seen) {
         "/v1/conversations/x/events?from=x",
         "/v1/conversations/x/entries",
         "/v1/dead-letters/x",
+        "/v1/dead-letter-runs/x",
         "/v1/explain/nothing",
     ] {
         seen.see(relay.get(path)).await;
     }
+    seen.see(relay.post("/v1/dead-letter-runs", "{}")).await;
+    not_editable(seen, &relay).await;
     seen.see(relay.get("/v1/prompts/x").header("Origin", "https://evil.example.com")).await;
     seen.see(relay.post("/v1/conversations/x/token", "")).await;
     seen.see(relay.post("/v1/stages/x/pause", "")).await;
@@ -189,6 +192,17 @@ async fn without_callers(seen: &mut Seen) {
     seen.see(chart(&relay, &unfinished)).await;
     seen.see(rate(&relay, &unfinished, "good")).await;
     relay.lifecycle.request_stop();
+}
+
+/// A letter that is no prompt.
+async fn not_editable(seen: &mut Seen, relay: &Relay) {
+    let mut add = redis::cmd("XADD");
+    add.arg(format!("{{{}}}:inbox", relay.namespace)).arg("*").arg("entry").arg("?");
+    let entry: String = add.query_async(&mut relay.redis().await).await.unwrap();
+    let path = format!("/v1/dead-letters/process-{entry}");
+    super::eventually("it dies", || async { (relay.get(&path).send().await.unwrap().status() == 200).then_some(()) })
+        .await;
+    seen.see(relay.post(&format!("{path}/replay"), r#"{"edit": {"prompt": "revenue?"}}"#)).await;
 }
 
 async fn tokens(seen: &mut Seen, relay: &Relay) {

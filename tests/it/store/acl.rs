@@ -86,6 +86,17 @@ async fn the_relays_user_has_every_right_that_it_uses() {
     world.push("no JSON").await;
     let _: String = world.redis(redis::cmd("XADD").arg("{relay}:inbox").arg("*").arg("entry").arg("?")).await;
     eventually("two letters", async || (world.letters().await.len() == 2).then_some(())).await;
+    // All of them at once.
+    let run = json!({"action": "replay", "dryRun": true}).to_string();
+    let asked = world.http.post(format!("{}/v1/dead-letter-runs", world.url)).body(run).send().await.unwrap();
+    assert_eq!(asked.status(), 202);
+    let run: Value = asked.json().await.unwrap();
+    let run = format!("/v1/dead-letter-runs/{}", run["id"].as_str().unwrap());
+    eventually("the run's end", async || {
+        let run: Value = world.get(&run).await.json().await.unwrap();
+        (run["state"] == "done").then_some(())
+    })
+    .await;
 
     // A tenant held back and let go, and somebody who asks why.
     for path in ["tenants/acme/pause", "tenants/acme/resume"] {

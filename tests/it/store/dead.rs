@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use omni_relay::model::{EntryType, Envelope, Event, Finding, Phase, PromptId, Verdict};
-use omni_relay::pipeline::DeadLetters;
+use omni_relay::model::{Defaults, Edit, EntryType, Envelope, Event, Finding, Phase, PromptId, Verdict};
+use omni_relay::pipeline::{DeadLetters, EditError};
 use omni_relay::runtime::Clock;
 use omni_relay::store::dead::Decided;
 use omni_relay::store::delivery::{Delivery, Settled, Stream};
 use omni_relay::store::streams::Consumer;
 use omni_relay::store::submit::{Job, Send};
+use serde_json::{Value, json};
 
 use super::bed::{Bed, NOW, named, new_id, next, prompt_of, webhook};
 use super::bury::{bury, kept, letter};
@@ -342,4 +343,74 @@ async fn the_audit_forgets_what_is_older_than_ninety_days() {
     let left: usize = dead.bed.ask(&["XLEN", &audit]).await;
     // Whole nodes of a hundred entries are dropped.
     assert!((11..=111).contains(&left), "{left} are left");
+}
+
+#[tokio::test]
+async fn a_prompt_is_asked_as_it_was_changed() {
+    let mut dead = Dead::new().await;
+    let id = dead.unasked().await;
+    let patch = json!({"prompt": "revenue by year?", "metadata": {"n": 1}});
+    let edit = Edit::new(patch).unwrap();
+    let decided = dead.letters.replay_edited(&id.to_string(), &edit, Defaults::default(), "test").await.unwrap();
+    assert_eq!(decided, Some(Decided::Replayed));
+    let record = dead.bed.record(id).await;
+    let asked = record.request.expect("what to ask");
+    assert_eq!((record.phase, asked.prompt.as_str()), (Phase::Queued, "revenue by year?"));
+    assert_eq!(asked.user.identity(), bed_user());
+    assert_eq!(Value::Object(record.metadata), json!({"n": 1}));
+    let counted: usize = dead.bed.ask(&["HGET", &dead.bed.store.keys().backlog, "bytes"]).await;
+    let stored: Vec<String> =
+        dead.bed.ask(&["HMGET", &dead.bed.store.keys().prompt(&id.to_string()), "request", "metadata"]).await;
+    assert_eq!(counted, stored[0].len() + stored[1].len(), "it counts for what it was");
+    let audit: Vec<(String, HashMap<String, String>)> =
+        dead.bed.ask(&["XRANGE", &dead.bed.store.keys().audit, "-", "+"]).await;
+    assert_eq!(audit[0].1["details"], r#"{"fields":["metadata","prompt"]}"#);
+    let again = dead.letters.replay_edited(&id.to_string(), &edit, Defaults::default(), "test").await.unwrap();
+    assert_eq!(again, Some(Decided::AlreadyReplayed));
+}
+
+fn bed_user() -> String {
+    super::bed::body(&json!({})).prompt.user.identity()
+}
+
+#[tokio::test]
+async fn what_omni_has_or_what_ended_is_not_changed() {
+    let mut dead = Dead::new().await;
+    let edit = Edit::new(json!({"prompt": "else"})).unwrap();
+    let try_edit = async |letters: &DeadLetters, id: PromptId| {
+        letters.replay_edited(&id.to_string(), &edit, Defaults::default(), "test").await
+    };
+    let asked = dead.unasked().await;
+    dead.bed.store.sent(&dead.bed.record(asked).await, JOB, NOW, NOW + 1).await.unwrap();
+    assert!(matches!(try_edit(&dead.letters, asked).await, Err(EditError::NotEditable)));
+    let mut dead = Dead::new().await;
+    let (answered, _) = dead.unprocessed().await;
+    assert!(matches!(try_edit(&dead.letters, answered).await, Err(EditError::NotEditable)));
+    assert_eq!((dead.bed.phase(answered).await, dead.open().await.len()), (Phase::Dead, 1));
+    assert!(dead.audit().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_pushed_prompt_goes_back_as_it_was_changed() {
+    let dead = Dead::new().await;
+    let bed = &dead.bed;
+    let mut intake = bed.consumer(Stream::Intake, "n").await;
+    let mut add = redis::cmd("XADD");
+    add.arg(&bed.store.keys().intake)
+        .arg("*")
+        .arg(&[("data", &b"{\"tenant\":\"acme\"}"[..]), ("traceparent", b"00-a")]);
+    bed.store.redis().query::<String>(&add).await.unwrap();
+    let delivery = next(&mut intake).await;
+    let id = new_id().to_string();
+    let letter = letter(&delivery, &id, None, NOW);
+    let _ = bed.store.bury(&delivery, &letter, None, None).await.unwrap();
+    let replay = async |patch: Value| {
+        dead.letters.replay_edited(&id, &Edit::new(patch).unwrap(), Defaults::default(), "test").await
+    };
+    assert!(matches!(replay(json!({"prompt": ""})).await, Err(EditError::Invalid(_))));
+    assert!(matches!(replay(json!({"prompt": "q", "tenant": "globex"})).await, Err(EditError::Invalid(_))));
+    assert_eq!(replay(json!({"prompt": "q"})).await.unwrap(), Some(Decided::Replayed));
+    let again = next(&mut intake).await;
+    assert_eq!(again.field("data"), Some(&b"{\"prompt\":\"q\",\"tenant\":\"acme\"}"[..]));
+    assert_eq!(again.field("traceparent"), Some(&b"00-a"[..]));
 }

@@ -9,7 +9,7 @@ use omni_relay::store::letters::Cursor;
 use super::bed::{Bed, NOW};
 
 /// Puts a letter there that died `after` milliseconds after [`NOW`].
-async fn put(bed: &Bed, id: &str, after: u64, reason: &str) {
+pub(super) async fn put(bed: &Bed, id: &str, after: u64, reason: &str) {
     let at = (NOW + after).to_string();
     let fields = [
         ("id", id),
@@ -17,7 +17,7 @@ async fn put(bed: &Bed, id: &str, after: u64, reason: &str) {
         ("reason", reason),
         ("error", "timed out"),
         ("attempts", "4"),
-        ("fingerprint", "f"),
+        ("fingerprint", reason),
         ("firstAt", &at),
         ("lastAt", &at),
         ("original", "{}"),

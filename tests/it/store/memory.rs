@@ -160,6 +160,7 @@ fn allowed(namespace: &str, key: &str) -> Option<(&'static str, Option<i64>)> {
         "alias" => ("alias", Some(RETENTION + DAY + SECOND)),
         "dead" if name != "dead" => ("closed letter", Some(RETENTION)),
         "audit" => ("audit", None),
+        "ended" => ("ended", None),
         "user" => ("user", Some(DAY)),
         "unhandled" => ("unhandled", None),
         "answers" => ("answers", None),

@@ -26,6 +26,7 @@ mod publish;
 mod receive;
 mod reconcile;
 mod replicas;
+mod runs;
 mod sentinel;
 mod settle;
 mod storm;

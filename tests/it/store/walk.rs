@@ -278,12 +278,15 @@ impl Walk {
     }
 
     async fn check(&mut self, when: &str) {
-        let mut counted = BTreeMap::<String, u64>::new();
+        let (mut counted, mut ended) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
         let records = join_all(self.prompts.iter().map(|id| self.fields(*id))).await;
         for (id, fields) in self.prompts.iter().zip(records) {
             let phase: Phase = fields["phase"].parse().unwrap();
             let before = self.phases.insert(*id, phase).unwrap_or(Phase::Waiting);
             assert!(leads_to(before, phase), "{when}: {before} became {phase}");
+            if phase.is_terminal() {
+                *ended.entry(phase.to_string()).or_default() += 1;
+            }
             let ends = phase == Phase::Finishing && self.overtaken.contains(id);
             if phase.is_terminal() || phase == Phase::Dead || ends {
                 continue;
@@ -297,6 +300,8 @@ impl Walk {
         }
         let kept: BTreeMap<String, u64> = self.bed.ask(&["HGETALL", &self.bed.store.keys().backlog]).await;
         assert_eq!(kept, counted, "{when}");
+        let kept: BTreeMap<String, u64> = self.bed.ask(&["HGETALL", &self.bed.store.keys().ended]).await;
+        assert_eq!(kept, ended, "{when}");
     }
 
     async fn fields(&self, id: PromptId) -> HashMap<String, String> {

@@ -173,3 +173,31 @@ async fn a_refused_entry_that_is_replayed_is_read_again() {
     assert_eq!(world.discard(&again).await, (202, json!("discarded")));
     assert!(world.letters().await.is_empty());
 }
+
+/// Some are answered while the run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_gets_every_prompt_answered_once() {
+    let world = World::new().await;
+    let all = dead(&world, 40).await;
+    let order = json!({"action": "replay", "rate": 0, "filter": {"stage": "process"}});
+    let begin = || world.http.post(format!("{}/v1/dead-letter-runs", world.url)).json(&order).send();
+    let (run, ..) = tokio::join!(begin(), join_all(all[..10].iter().map(|asked| tell_again(&world, asked))), begin());
+    assert_eq!(run.unwrap().status(), 202);
+    for asked in &all {
+        world.eventually_answered(asked).await;
+        world.eventually_in(asked, "answered").await;
+    }
+    for asked in &all {
+        assert_eq!(terminal_types(&world, asked).await, ["omni.answer"]);
+    }
+    assert!(world.letters().await.is_empty());
+    let runs = eventually("both end", async || {
+        let runs: serde_json::Value = world.get("/v1/dead-letter-runs").await.json().await.unwrap();
+        runs["items"].as_array().unwrap().iter().all(|run| run["state"] == "done").then_some(runs)
+    })
+    .await;
+    let sum = |name: &str| {
+        runs["items"].as_array().unwrap().iter().filter_map(|run| run["counts"][name].as_u64()).sum::<u64>()
+    };
+    assert!(sum("replayed") <= 40 && sum("matched") == sum("replayed") + sum("already"), "{runs}");
+}
