@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::args::Output;
-use super::dead::{table, when};
+use super::dead::{Part, table, when};
 use super::runtime;
 use super::show::{self, Style};
 use super::store::{store, who};
@@ -20,7 +20,6 @@ use crate::pipeline::runs::Drove;
 use crate::pipeline::{DeadLetters, Runs};
 use crate::runtime::{Clock, Stop};
 use crate::store::Store;
-use crate::store::letters::Cursor;
 
 /// Pause between two looks at a run.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,12 +35,8 @@ pub(super) struct Overseen {
 enum Verb {
     /// Lists runs, the newest first
     List {
-        /// Go on where a list ended
-        #[arg(long, value_parser = |text: &str| text.parse::<Cursor>().map_err(|()| "expected what a list named as its next"))]
-        cursor: Option<Cursor>,
-        /// At most so many
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
-        limit: u16,
+        #[command(flatten)]
+        part: Part,
         #[command(flatten)]
         output: Output,
     },
@@ -67,7 +62,7 @@ impl Overseen {
     async fn work(self, config: Config) -> anyhow::Result<ExitCode> {
         let store = store(&config)?;
         let (which, whole) = match self.verb {
-            Verb::List { cursor, limit, output } => return list(&store, cursor, usize::from(limit), output).await,
+            Verb::List { part, output } => return list(&store, part, output).await,
             Verb::Show(which) => {
                 let whole = store.run(&which.id).await.context("failed to read the run")?;
                 (which, whole)
@@ -86,8 +81,8 @@ impl Overseen {
     }
 }
 
-async fn list(store: &Store, cursor: Option<Cursor>, limit: usize, output: Output) -> anyhow::Result<ExitCode> {
-    let page = store.runs(None, cursor, limit).await.context("failed to list")?;
+async fn list(store: &Store, part: Part, output: Output) -> anyhow::Result<ExitCode> {
+    let page = store.runs(None, part.cursor, usize::from(part.limit)).await.context("failed to list")?;
     let next = page.next.map(|cursor| cursor.to_string());
     if output.json() {
         show::print(&json!({"items": page.items, "nextCursor": next}).to_string())?;

@@ -77,7 +77,7 @@ impl Access {
     }
 
     /// Of a configured caller.
-    fn of_caller(caller: &Caller) -> Self {
+    pub(super) fn of_caller(caller: &Caller) -> Self {
         let everybody = caller.tenant.is_none() && caller.may(Scope::Ops);
         Self { tenant: Tenant::new(caller.tenant.as_deref()), everybody, caller: Some(caller.name.clone()) }
     }

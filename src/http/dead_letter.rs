@@ -174,6 +174,6 @@ fn answer(decided: Option<Decided>) -> Result<Response, Problem> {
     Ok((status, Json(Outcome { outcome: decided.as_str() })).into_response())
 }
 
-fn not_found() -> Problem {
+pub(super) fn not_found() -> Problem {
     Problem::new(Code::DeadLetterNotFound, "there is no such dead letter")
 }

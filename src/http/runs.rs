@@ -139,7 +139,8 @@ pub(super) async fn stop(
     services.runs.stop(&id, &caller.access.who()).await?.map(Json).ok_or_else(not_found)
 }
 
-async fn visible(services: &Services, access: &Access, id: &str) -> Result<WholeRun, Problem> {
+/// A run that the caller may know of.
+pub(super) async fn visible(services: &Services, access: &Access, id: &str) -> Result<WholeRun, Problem> {
     let seen = |whole: &WholeRun| match access.letters_of(None) {
         Ok(Some(own)) => whole.run.order.filter.tenant == Some(own),
         _ => true,

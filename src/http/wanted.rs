@@ -101,5 +101,5 @@ async fn named(
 }
 
 fn is_reason(word: &str) -> bool {
-    serde_json::from_value::<Reason>(word.into()).is_ok()
+    Reason::ALL.iter().any(|reason| reason.as_str() == word)
 }

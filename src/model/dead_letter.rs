@@ -26,6 +26,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::RetriesExhausted,
+        Self::Malformed,
+        Self::Poison,
+        Self::InvalidPrompt,
+        Self::Backlog,
+        Self::SubmitOutcomeUnknown,
+    ];
+
     /// As stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -135,6 +135,14 @@ impl Runs {
         info!(run = id, state = ended.0.as_str(), "run ended");
         Ok(Drove::Ended)
     }
+
+    async fn look(&self, id: &str, stop: &Stop) {
+        match self.drive(id, stop).await {
+            Ok(_) => {}
+            Err(error) if error.passes() => debug!(run = id, error = %chain(&error), "left a run for later"),
+            Err(error) => error!(run = id, error = %chain(&error), "failed to drive a run"),
+        }
+    }
 }
 
 /// One drive of a run.
@@ -265,14 +273,4 @@ pub async fn run(runs: Runs, lifecycle: Lifecycle) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-impl Runs {
-    async fn look(&self, id: &str, stop: &Stop) {
-        match self.drive(id, stop).await {
-            Ok(_) => {}
-            Err(error) if error.passes() => debug!(run = id, error = %chain(&error), "left a run for later"),
-            Err(error) => error!(run = id, error = %chain(&error), "failed to drive a run"),
-        }
-    }
 }

@@ -34,11 +34,6 @@ impl StoreError {
     pub const fn passes(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::NotReady(_) | Self::NotReplicated)
     }
-
-    /// Whether a command asked about a key that is not there.
-    pub(super) fn is_missing_key(&self) -> bool {
-        matches!(self, Self::Refused(error) if error.detail().is_some_and(|detail| detail.contains("no such key")))
-    }
 }
 
 /// What Redis says when it cannot do something now.

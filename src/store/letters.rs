@@ -21,8 +21,8 @@ use crate::model::{Attempt, Conversation, PromptId, Tenant};
 
 static PAGE: Move = script!("page");
 
-/// Letters looked at per step, and per call: a filter that fits few of many answers part of a page.
-const STEP: usize = 100;
+/// What is looked at per step, and at most per call: a filter that fits few of many answers part of a page.
+pub(super) const STEP: usize = 100;
 const MOST_LOOKED_AT: usize = 2000;
 /// What a list needs of a letter.
 const SHOWN: [&str; 12] = [
@@ -74,9 +74,9 @@ impl FromStr for Cursor {
 
 /// Part of a list, newest first.
 #[derive(Debug)]
-pub struct Page {
-    /// Letters that fit. There may be fewer than asked for, even none, while there are more behind the cursor.
-    pub items: Vec<Letter>,
+pub struct Page<T> {
+    /// What fits. There may be fewer than asked for, even none, while there are more behind the cursor.
+    pub items: Vec<T>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<Cursor>,
 }
@@ -150,6 +150,39 @@ impl Serialize for WholeLetter {
     }
 }
 
+/// A page, as it grows.
+pub(super) struct Growing<T> {
+    items: Vec<T>,
+    /// Behind which the next look begins.
+    pub(super) behind: Option<Cursor>,
+    limit: usize,
+    looks: usize,
+}
+
+impl<T> Growing<T> {
+    pub(super) const fn new(from: Option<Cursor>, limit: usize) -> Self {
+        Self { items: Vec::new(), behind: from, limit, looks: MOST_LOOKED_AT / STEP }
+    }
+
+    /// Takes what a look at the next [`STEP`] found; fewer are the last. `Ok`: that was all there is to the page.
+    pub(super) fn take(mut self, found: Vec<(Cursor, Option<T>)>) -> Result<Page<T>, Self> {
+        let last = found.len() < STEP;
+        for (place, item) in found {
+            if self.items.len() == self.limit {
+                return Ok(Page { items: self.items, next: self.behind });
+            }
+            self.behind = Some(place);
+            self.items.extend(item);
+        }
+        self.looks -= 1;
+        match (last, self.looks) {
+            (true, _) => Ok(Page { items: self.items, next: None }),
+            (false, 0) => Ok(Page { items: self.items, next: self.behind }),
+            _ => Err(self),
+        }
+    }
+}
+
 impl Store {
     /// How many letters are open, and when the one that died first did.
     pub async fn open_letters(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
@@ -163,26 +196,19 @@ impl Store {
 
     /// Open letters that fit, newest first. Letters that come, go or die again meanwhile do not shift the others: each
     /// letter that was open all along is on exactly one page.
-    pub async fn letters(&self, filter: &LetterFilter, from: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let (mut items, mut cursor, mut looked_at) = (Vec::new(), from, 0);
+    pub async fn letters(
+        &self,
+        filter: &LetterFilter,
+        from: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Letter>, StoreError> {
+        let mut page = Growing::new(from, limit);
         loop {
-            let step = STEP.min(MOST_LOOKED_AT - looked_at);
-            let found = self.look_at_letters(filter, Newest, cursor.as_ref(), step).await?;
-            let last = found.len() < step;
-            looked_at += found.len();
-            for (place, letter) in found {
-                if items.len() == limit {
-                    return Ok(Page { items, next: cursor });
-                }
-                cursor = Some(place);
-                items.extend(letter);
-            }
-            if last {
-                return Ok(Page { items, next: None });
-            }
-            if looked_at >= MOST_LOOKED_AT {
-                return Ok(Page { items, next: cursor });
-            }
+            let found = self.look_at_letters(filter, Newest, page.behind.as_ref(), STEP).await?;
+            page = match page.take(found) {
+                Ok(whole) => return Ok(whole),
+                Err(growing) => growing,
+            };
         }
     }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::accept::millis;
-use super::letters::{Cursor, Order as Direction};
+use super::letters::{Cursor, Growing, Order as Direction, Page, STEP};
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::Tenant;
@@ -30,9 +30,6 @@ const LIFE: Duration = Duration::from_hours(90 * 24);
 pub const HELD: Duration = Duration::from_secs(15);
 /// Groups that are shown.
 const SHOWN: usize = 20;
-/// Runs looked at per step and per call, as letters are.
-const STEP: usize = 100;
-const MOST_LOOKED_AT: usize = 2000;
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a run" };
 
 /// A run as its driver needs it.
@@ -72,15 +69,6 @@ pub enum Driving {
     Lost,
     /// It has ended, or somebody stopped it.
     Ended,
-}
-
-/// Part of the list of runs, newest first.
-#[derive(Debug)]
-pub struct RunPage {
-    /// Runs; there may be fewer than asked for, even none, while there are more behind the cursor.
-    pub items: Vec<Run>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<Cursor>,
 }
 
 impl Store {
@@ -161,26 +149,19 @@ impl Store {
     }
 
     /// Runs, the newest first: all, or those over the letters of one tenant.
-    pub async fn runs(&self, of: Option<&Tenant>, from: Option<Cursor>, limit: usize) -> Result<RunPage, StoreError> {
-        let (mut items, mut cursor, mut looked_at) = (Vec::new(), from, 0);
-        while looked_at < MOST_LOOKED_AT {
-            let found = self.page(&self.keys.runs, (None, None), Direction::Newest, cursor.as_ref(), STEP).await?;
-            let last = found.len() < STEP;
-            looked_at += found.len();
+    pub async fn runs(&self, of: Option<&Tenant>, from: Option<Cursor>, limit: usize) -> Result<Page<Run>, StoreError> {
+        let fits = |run: &Run| of.is_none_or(|tenant| run.order.filter.tenant.as_ref() == Some(tenant));
+        let mut page = Growing::new(from, limit);
+        loop {
+            let behind = page.behind.as_ref();
+            let found = self.page(&self.keys.runs, (None, None), Direction::Newest, behind, STEP).await?;
             let runs = try_join_all(found.iter().map(|place| self.listed_run(&place.id))).await?;
-            for (place, run) in found.into_iter().zip(runs) {
-                if items.len() == limit {
-                    return Ok(RunPage { items, next: cursor });
-                }
-                cursor = Some(place);
-                items
-                    .extend(run.filter(|run| of.is_none_or(|tenant| run.order.filter.tenant.as_ref() == Some(tenant))));
-            }
-            if last {
-                return Ok(RunPage { items, next: None });
-            }
+            let runs = runs.into_iter().map(|run| run.filter(fits));
+            page = match page.take(found.into_iter().zip(runs).collect()) {
+                Ok(whole) => return Ok(whole),
+                Err(growing) => growing,
+            };
         }
-        Ok(RunPage { items, next: cursor })
     }
 
     async fn listed_run(&self, id: &str) -> Result<Option<Run>, StoreError> {

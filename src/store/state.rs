@@ -80,7 +80,7 @@ impl Store {
         let consumers = match self.redis.query(&on(&["XINFO", "CONSUMERS", key, Keys::GROUP])).await {
             Ok(StreamInfoConsumersReply { consumers }) => consumers,
             Err(StoreError::NoGroup) => return Ok(None),
-            Err(error) if error.is_missing_key() => return Ok(None),
+            Err(StoreError::Refused(error)) if error.to_string().contains("no such key") => return Ok(None),
             Err(error) => return Err(error),
         };
         let pending: StreamPendingReply = self.redis.query(&on(&["XPENDING", key, Keys::GROUP])).await?;

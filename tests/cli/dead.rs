@@ -54,13 +54,18 @@ impl Operator {
 
     /// The open letters, once there are so many.
     fn letters(&self, count: usize) -> Value {
+        self.until("dead list", |list| list["items"].as_array().unwrap().len() == count)
+    }
+
+    /// What a command says, once it is what is waited for.
+    fn until(&self, line: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let list = self.json("dead list");
-            if list["items"].as_array().unwrap().len() == count {
-                return list;
+            let said = self.json(line);
+            if fits(&said) {
+                return said;
             }
-            assert!(Instant::now() < give_up, "waiting for {count} letters: {list}");
+            assert!(Instant::now() < give_up, "{line}: {said}");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -118,15 +123,7 @@ fn many_letters_are_decided_on_at_once() {
     let id = said.strip_prefix("run ").unwrap().split(':').next().unwrap();
     operator.command(&format!("run show {id}")).assert().success().stdout(contains("running").and(contains("discard")));
     operator.letters(0);
-    let give_up = Instant::now() + PATIENCE;
-    let run = loop {
-        let run = operator.json(&format!("run show {id}"));
-        if run["state"] != "running" {
-            break run;
-        }
-        assert!(Instant::now() < give_up, "{run}");
-        thread::sleep(Duration::from_millis(50));
-    };
+    let run = operator.until(&format!("run show {id}"), |run| run["state"] != "running");
     assert_eq!(
         (&run["state"], &run["counts"]["discarded"], &run["counts"]["already"]),
         (&json!("done"), &json!(4), &json!(0))
@@ -184,17 +181,7 @@ fn letters_are_listed_shown_replayed_and_discarded() {
     operator.letters(0);
     operator.command(&format!("dead discard {first}")).assert().success().stdout(contains("already"));
 
-    let ended = |id: &str| {
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            let object = operator.json(&format!("prompt show {id}"));
-            if object["entry"].is_object() {
-                return object;
-            }
-            assert!(Instant::now() < give_up, "waiting for the end of {object}");
-            thread::sleep(Duration::from_millis(50));
-        }
-    };
+    let ended = |id: &str| operator.until(&format!("prompt show {id}"), |prompt| prompt["entry"].is_object());
     assert_eq!(ended(second)["entry"]["type"], "omni.cancelled");
     assert_eq!(ended(first)["entry"]["data"]["error"]["code"], "discarded");
     let human = contains("failed").and(contains("an operator discarded the prompt"));

@@ -135,7 +135,7 @@ if letters < 100:
     sys.exit("too few letters for an incident")
 run("omni-relay doctor")
 firing |= alerts()
-group = run("omni-relay dead list --group")
+run("omni-relay dead list --group")
 run("omni-relay dead replay --stage process --dry-run")
 one = next(prompt for prompt, _ in asked if store.hget(f"{{relay}}:prompt:{prompt}", "phase") == "dead")
 run("omni-relay dead replay --stage process --rate 20")

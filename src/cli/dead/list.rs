@@ -27,14 +27,21 @@ pub(super) struct List {
     /// By their cause, the largest group first
     #[arg(long, conflicts_with_all = ["cursor", "limit"])]
     group: bool,
-    /// Go on where a list ended
-    #[arg(long, value_parser = |text: &str| text.parse::<Cursor>().map_err(|()| "expected what a list named as its next"))]
-    cursor: Option<Cursor>,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
-    limit: u16,
+    #[command(flatten)]
+    part: Part,
     #[command(flatten)]
     output: Output,
+}
+
+/// Which part of a list.
+#[derive(Args)]
+pub(in crate::cli) struct Part {
+    /// Go on where a list ended
+    #[arg(long, value_parser = |text: &str| text.parse::<Cursor>().map_err(|()| "expected what a list named as its next"))]
+    pub(in crate::cli) cursor: Option<Cursor>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(in crate::cli) limit: u16,
 }
 
 impl List {
@@ -43,8 +50,8 @@ impl List {
         if self.group {
             return groups(&runs.groups(&filter).await.context("failed to group letters")?, self.output);
         }
-        let limit = usize::from(self.limit);
-        let (mut items, mut next) = (Vec::new(), self.cursor);
+        let limit = usize::from(self.part.limit);
+        let (mut items, mut next) = (Vec::new(), self.part.cursor);
         // Looks on where a page came out short although there is more.
         loop {
             let page = store.letters(&filter, next, limit - items.len()).await.context("failed to list")?;

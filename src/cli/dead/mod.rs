@@ -7,4 +7,4 @@ mod filter;
 mod list;
 
 pub(super) use command::Dead;
-pub(super) use list::{table, when};
+pub(super) use list::{Part, table, when};

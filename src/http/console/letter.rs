@@ -8,7 +8,7 @@ use super::frame::{Frame, Page, Section};
 use super::look::When;
 use super::session::{Changer, Operator};
 use crate::http::Services;
-use crate::http::code::Code;
+use crate::http::dead_letter::not_found;
 use crate::http::problem::Problem;
 use crate::model::letter::Letter;
 use crate::store::dead::Decided;
@@ -30,7 +30,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let whole = services.dead_letters.show(&id).await?;
-    let whole = whole.filter(|whole| operator.access.sees_tenant(&whole.letter.owner())).ok_or_else(unknown)?;
+    let whole = whole.filter(|whole| operator.access.sees_tenant(&whole.letter.owner())).ok_or_else(not_found)?;
     let frame = Frame::of(&services, &operator, Section::Letters, format!("Dead letter {id}"));
     let at = |at: u64| i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
     let attempts = whole.history.iter().filter_map(|attempt| Some((at(attempt.at)?, attempt.error.clone())));
@@ -77,7 +77,7 @@ fn outcome(
     id: &str,
     decided: Option<Decided>,
 ) -> Result<impl IntoResponse + use<>, Problem> {
-    let (tone, text) = match decided.ok_or_else(unknown)? {
+    let (tone, text) = match decided.ok_or_else(not_found)? {
         Decided::Replayed => ("good", "It is under way again."),
         Decided::Discarded => ("good", "It is gone; the readers of its prompt are told that no answer will come."),
         Decided::AlreadyReplayed => ("fair", "Nothing changed: it was replayed before, and is under way."),
@@ -87,8 +87,4 @@ fn outcome(
     let prompt = uuid::Uuid::try_parse(id).is_ok().then(|| id.to_owned());
     let frame = Frame::of(services, operator, Section::Letters, format!("Dead letter {id}"));
     Ok(Page(Outcome { frame, tone, text, prompt }))
-}
-
-fn unknown() -> Problem {
-    Problem::new(Code::DeadLetterNotFound, "there is no such dead letter")
 }

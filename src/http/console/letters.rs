@@ -12,9 +12,11 @@ use crate::http::Services;
 use crate::http::code::Code;
 use crate::http::problem::Problem;
 use crate::http::wanted::{KNOWN, Wanted};
+use crate::model::Reason;
 use crate::model::letter::Letter;
 use crate::model::prompt::FieldError;
 use crate::model::run::Group;
+use crate::store::delivery::Stream;
 use crate::store::letters::Cursor;
 
 /// Letters on a page, and groups.
@@ -41,10 +43,8 @@ struct Field {
     label: &'static str,
     hint: &'static str,
     value: String,
-    choices: &'static [&'static str],
+    choices: Vec<&'static str>,
 }
-
-const REASONS: [&str; 5] = ["retries_exhausted", "poison", "malformed", "invalid_prompt", "submit_outcome_unknown"];
 
 pub(super) async fn list(
     operator: Operator,
@@ -60,6 +60,10 @@ pub(super) async fn list(
     groups.truncate(SHOWN);
     let page = services.store.letters(&filter, cursor, SHOWN).await?;
     let within = |name: &str, value: &str| encoded(&given, Some((name, value)));
+    let linked = |group: Group| {
+        let query = within("fingerprint", &group.fingerprint);
+        (group, query)
+    };
     let frame = Frame::of(&services, &operator, Section::Letters, "Dead letters");
     Ok(Page(Letters {
         frame,
@@ -67,11 +71,7 @@ pub(super) async fn list(
         fields: fields(&given),
         query: encoded(&given, None),
         total,
-        groups: groups
-            .into_iter()
-            .map(|group| (within("fingerprint", &group.fingerprint), group))
-            .map(|(a, b)| (b, a))
-            .collect(),
+        groups: groups.into_iter().map(linked).collect(),
         more_groups,
         items: page.items,
         next: page.next.map(|cursor| within("cursor", &cursor.to_string())),
@@ -111,17 +111,22 @@ fn encoded(given: &[(String, String)], more: Option<(&str, &str)>) -> String {
 fn fields(given: &[(String, String)]) -> Vec<Field> {
     let field = |name: &'static str| {
         let value = given.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone()).unwrap_or_default();
-        let (label, hint, choices): (_, _, &'static [&'static str]) = match name {
-            "stage" => ("Stage", "", &["intake", "submit", "process"]),
-            "reason" => ("Reason", "", &REASONS),
-            "tenant" => ("Tenant", "", &[]),
-            "since" => ("Died since", "2026-01-31T03:00:00Z", &[]),
-            "until" => ("Died before", "2026-01-31T04:00:00Z", &[]),
-            "text" => ("Text in the error", "timed out", &[]),
-            "promptId" => ("Prompt", "", &[]),
-            "jobId" => ("Job", "", &[]),
-            "conversation" => ("Conversation", "", &[]),
-            _ => ("Cause", "fingerprint", &[]),
+        let (label, hint) = match name {
+            "stage" => ("Stage", ""),
+            "reason" => ("Reason", ""),
+            "tenant" => ("Tenant", ""),
+            "since" => ("Died since", "2026-01-31T03:00:00Z"),
+            "until" => ("Died before", "2026-01-31T04:00:00Z"),
+            "text" => ("Text in the error", "timed out"),
+            "promptId" => ("Prompt", ""),
+            "jobId" => ("Job", ""),
+            "conversation" => ("Conversation", ""),
+            _ => ("Cause", "fingerprint"),
+        };
+        let choices = match name {
+            "stage" => [Stream::Intake, Stream::Prompts, Stream::Inbox].map(Stream::stage).to_vec(),
+            "reason" => Reason::ALL.map(Reason::as_str).to_vec(),
+            _ => Vec::new(),
         };
         Field { name, label, hint, value, choices }
     };

@@ -11,9 +11,8 @@ use super::frame::{Frame, Page, Section};
 use super::letters;
 use super::look::{When, number};
 use super::session::{Changer, Operator};
-use crate::http::Services;
-use crate::http::code::Code;
 use crate::http::problem::Problem;
+use crate::http::{Services, runs};
 use crate::model::letter::LetterFilter;
 use crate::model::run::{Action, Order, Run, RunState, WholeRun};
 
@@ -76,7 +75,7 @@ pub(super) async fn show(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let whole = services.store.run(&id).await?.filter(|whole| visible(&operator, whole)).ok_or_else(unknown)?;
+    let whole = runs::visible(&services, &operator.access, &id).await?;
     let frame = Frame::of(&services, &operator, Section::Runs, format!("Run {id}"));
     let filter = members(&whole.run.order.filter);
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&filter).finish();
@@ -88,26 +87,15 @@ pub(super) async fn stop(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<Redirect, Problem> {
-    services.store.run(&id).await?.filter(|whole| visible(&operator, whole)).ok_or_else(unknown)?;
+    runs::visible(&services, &operator.access, &id).await?;
     services.runs.stop(&id, &operator.who()).await?;
     Ok(Redirect::to(&format!("/console/runs/{id}")))
-}
-
-fn visible(operator: &Operator, whole: &WholeRun) -> bool {
-    match operator.access.letters_of(None) {
-        Ok(Some(own)) => whole.run.order.filter.tenant == Some(own),
-        _ => true,
-    }
 }
 
 fn members(filter: &LetterFilter) -> Vec<(String, String)> {
     let Ok(Value::Object(members)) = serde_json::to_value(filter) else { return Vec::new() };
     let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     members.into_iter().map(|(name, value)| (name, text(value))).collect()
-}
-
-fn unknown() -> Problem {
-    Problem::new(Code::RunNotFound, "there is no such run")
 }
 
 fn tone(state: &RunState) -> &'static str {

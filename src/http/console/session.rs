@@ -45,18 +45,16 @@ impl Operator {
     }
 
     /// A key that belongs to a tenant opens nothing here: what is shown is everybody's.
-    fn of(services: &Services, caller: &Caller) -> Option<Self> {
+    fn of(caller: &Caller) -> Option<Self> {
         if caller.tenant.is_some() || !(caller.may(Scope::Ops) || caller.may(Scope::Read)) {
             return None;
         }
-        let access = Access::of_minter(&services.callers, Some(&caller.name), Scope::Read)
-            .or_else(|| Access::of_minter(&services.callers, Some(&caller.name), Scope::Ops))?;
-        Some(Self { access, may_change: caller.may(Scope::Ops) })
+        Some(Self { access: Access::of_caller(caller), may_change: caller.may(Scope::Ops) })
     }
 
     fn of_cookie(services: &Services, tokens: &Tokens, headers: &HeaderMap) -> Option<Self> {
         let granted = tokens.read(Purpose::Console, cookie(headers)?).ok()?;
-        Self::of(services, services.callers.named(&granted.subject)?)
+        Self::of(services.callers.named(&granted.subject)?)
     }
 }
 
@@ -141,7 +139,7 @@ pub(super) async fn sign_in(
     let heard = services.attempts.hear(peer.ip(), caller.map(|caller| caller.name.as_str()), Instant::now());
     heard.map_err(auth::too_many)?;
     let Some(caller) = caller else { return Ok(login(&services, to, Some("This is no caller's key."))) };
-    if Operator::of(&services, caller).is_none() {
+    if Operator::of(caller).is_none() {
         let detail = "This key needs the scope ops, or read to look only, and must belong to no tenant.";
         return Ok(login(&services, to, Some(detail)));
     }

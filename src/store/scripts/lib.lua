@@ -29,9 +29,9 @@ end
 -- Writes down who changed what, with details (JSON) where there are any, and forgets what is older than 90 days.
 local function audit(stream, who, what, id, details)
   local more = (details or '') ~= '' and {'details', details} or {}
-  redis.call('XADD', stream, '*', 'who', who, 'what', what, 'id', id, unpack(more))
   local oldest = math.max(0, tonumber(redis.call('TIME')[1]) - 90 * 86400) * 1000
-  redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
+  oldest = string.format('%.0f', oldest)
+  redis.call('XADD', stream, 'MINID', '~', oldest, '*', 'who', who, 'what', what, 'id', id, unpack(more))
 end
 
 -- Changes what the backlog holds in all, and of a tenant where there is one. What is down to nothing goes.

@@ -132,14 +132,7 @@ async fn a_replay_and_a_late_webhook_are_one_answer() {
         assert!(status == 202 || status == 200, "{status} {again:?}");
     }))
     .await;
-    for asked in &all {
-        world.eventually_answered(asked).await;
-        world.eventually_in(asked, "answered").await;
-    }
-    for asked in &all {
-        assert_eq!(terminal_types(&world, asked).await, ["omni.answer"]);
-    }
-    assert!(world.letters().await.is_empty());
+    answered_once(&world, &all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,6 +167,18 @@ async fn a_refused_entry_that_is_replayed_is_read_again() {
     assert!(world.letters().await.is_empty());
 }
 
+/// Each has its answer and no other end, and no letter is left.
+async fn answered_once(world: &World, all: &[Asked]) {
+    for asked in all {
+        world.eventually_answered(asked).await;
+        world.eventually_in(asked, "answered").await;
+    }
+    for asked in all {
+        assert_eq!(terminal_types(world, asked).await, ["omni.answer"]);
+    }
+    assert!(world.letters().await.is_empty());
+}
+
 /// Some are answered while the run goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_gets_every_prompt_answered_once() {
@@ -183,14 +188,7 @@ async fn a_run_gets_every_prompt_answered_once() {
     let begin = || world.http.post(format!("{}/v1/dead-letter-runs", world.url)).json(&order).send();
     let (run, ..) = tokio::join!(begin(), join_all(all[..10].iter().map(|asked| tell_again(&world, asked))), begin());
     assert_eq!(run.unwrap().status(), 202);
-    for asked in &all {
-        world.eventually_answered(asked).await;
-        world.eventually_in(asked, "answered").await;
-    }
-    for asked in &all {
-        assert_eq!(terminal_types(&world, asked).await, ["omni.answer"]);
-    }
-    assert!(world.letters().await.is_empty());
+    answered_once(&world, &all).await;
     let runs = eventually("both end", async || {
         let runs: serde_json::Value = world.get("/v1/dead-letter-runs").await.json().await.unwrap();
         runs["items"].as_array().unwrap().iter().all(|run| run["state"] == "done").then_some(runs)
