@@ -12,7 +12,7 @@
 //! | `{N}:prompt:<promptId>` | hash | the record | retention after the end; `request` goes at the end |
 //! | `{N}:job:<jobId>` | string | promptId | as the record |
 //! | `{N}:idempotency:<tenant>:<hash>` | string | promptId and fingerprint | 24 h |
-//! | `{N}:seen:event:<hash>`, `{N}:seen:job:<jobId>:<STATE>` | string | dedupe marks of webhooks | 72 h |
+//! | `{N}:seen:event:<hash>`, `{N}:seen:job:<jobId>:<STATE>` | string | dedupe marks of webhooks: the job whose event had this id last, and that a job's end is known | 72 h |
 //! | `{N}:slot:<conv>` | hash | `user`, `conversationId` (set once), `active`, `dead` (count) | none while a prompt is unfinished or dead, else retention and a day |
 //! | `{N}:waiting:<conv>` | list | prompts behind the active one | while waiting |
 //! | `{N}:alias:<conversationId>` | string | `<conv>` | as its slot, never shorter |

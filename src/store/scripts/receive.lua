@@ -2,7 +2,8 @@
 -- KEYS 1 inbox 2 mark of the event 3 mark of the job's final state
 -- ARGV 1 entry 2 life of the marks, ms 3 jobId
 -- 1 stored, 0 a duplicate
-if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then return 0 end
+-- Omni's ids of events are short: one that another job's event had is another event.
+if redis.call('GET', KEYS[2]) == ARGV[3] or redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 redis.call('XADD', KEYS[1], '*', 'entry', ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
 redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])

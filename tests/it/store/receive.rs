@@ -49,11 +49,27 @@ async fn a_final_state_comes_in_once_whatever_event_says_it() {
     assert_eq!(bed.store.receive(said(Some("3"), JobState::Failed, "d")).await.unwrap(), Received::Stored);
     assert_eq!(bed.store.receive(said(Some("3"), JobState::Cancelled, "d")).await.unwrap(), Received::Duplicate);
     // Without an id of its own a webhook is its bytes.
-    let nameless = |job: Uuid| Webhook { event_id: None, body: "same".to_owned(), ..webhook(job) };
-    assert_eq!(bed.store.receive(nameless(Uuid::from_u128(1))).await.unwrap(), Received::Stored);
-    assert_eq!(bed.store.receive(nameless(Uuid::from_u128(2))).await.unwrap(), Received::Duplicate);
+    let nameless = |state: JobState| Webhook { event_id: None, state, ..webhook(Uuid::from_u128(1)) };
+    assert_eq!(bed.store.receive(nameless(JobState::Complete)).await.unwrap(), Received::Stored);
+    assert_eq!(bed.store.receive(nameless(JobState::Failed)).await.unwrap(), Received::Duplicate);
     let length: usize = bed.ask(&["XLEN", &bed.store.keys().inbox]).await;
     assert_eq!(length, 3);
+}
+
+/// Omni's ids of events hold eight digits of their own.
+#[tokio::test]
+async fn an_id_that_another_jobs_event_had_is_another_event() {
+    let bed = Bed::new().await;
+    let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let said = |job: Uuid| Webhook { event_id: Some("evt_1".to_owned()), ..webhook(job) };
+    assert_eq!(bed.store.receive(said(one)).await.unwrap(), Received::Stored);
+    assert_eq!(bed.store.receive(said(other)).await.unwrap(), Received::Stored);
+    for again in [one, other] {
+        assert_eq!(bed.store.receive(said(again)).await.unwrap(), Received::Duplicate);
+    }
+    assert_eq!(bed.store.job_of_event("evt_1").await.unwrap(), Some(other.to_string()), "the last one's");
+    let length: usize = bed.ask(&["XLEN", &bed.store.keys().inbox]).await;
+    assert_eq!(length, 2);
 }
 
 #[tokio::test]
