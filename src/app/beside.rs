@@ -1,5 +1,7 @@
 //! What commands need that stand beside the relay.
 
+use anyhow::Context;
+
 use super::derived::pace;
 use super::reach::{BUDGET_WINDOW, Reach, reach};
 use crate::config::{Config, UserCreation};
@@ -32,6 +34,7 @@ pub fn doctor(config: &Config, store: &Store) -> anyhow::Result<Doctor> {
 
 /// For commands: it makes nobody.
 fn beside(config: &Config, store: &Store) -> anyhow::Result<Reach> {
+    let omni = config.omni.as_ref().context("failed to use omni: with roles = \"receive\" nothing of it is read")?;
     let handle = Readiness::new().register("omni");
-    reach(config, store, hasten(BUDGET_WINDOW), UserCreation::Never, handle)
+    reach(config, omni, store, hasten(BUDGET_WINDOW), UserCreation::Never, handle)
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, OmniConfig};
+use crate::model::prompt::Defaults;
 use crate::omni::WebhookVerifier;
 use crate::omni::signature::Verifier;
+use crate::pipeline::Intake;
 use crate::pipeline::reconcile::{Pace, Tuning};
 use crate::runtime::Clock;
+use crate::store::Store;
 use crate::store::backlog::Limit;
 
 pub(super) fn backlog(config: &Config) -> Limit {
@@ -25,4 +28,9 @@ pub(super) fn verifier(config: &Config, clock: &Clock) -> Arc<WebhookVerifier> {
     let clock = clock.clone();
     let verifier = Verifier::new(&config.webhook.secrets, config.webhook.tolerance);
     Arc::new(WebhookVerifier::new(verifier, Arc::new(move || clock.now_ms())))
+}
+
+pub(super) fn intake(omni: &OmniConfig, store: &Store, clock: &Clock, pace: Pace) -> Intake {
+    let defaults = Defaults { model_id: omni.model_id, run_as_key_owner: omni.run_as_key_owner, ..Defaults::default() };
+    Intake::new(store.clone(), clock.clone(), defaults, omni.adopt_conversations, pace.first_check())
 }

@@ -9,7 +9,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 
 use crate::config::Config;
-use crate::http::{self, Services};
+use crate::http::{self, Served};
 use crate::runtime::Lifecycle;
 
 /// Whether a client is still there that says nothing, and to whom nothing is said: it is gone two minutes after it vanished.
@@ -19,18 +19,18 @@ const ALIVE: TcpKeepalive =
 /// The public listener, and the admin one where it has an address of its own.
 pub(super) async fn listen(
     config: &Config,
-    services: Services,
+    served: &Served,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<(SocketAddr, Option<SocketAddr>)> {
     let same = config.http.admin_listen == Some(config.http.listen);
-    let mut public = http::public(services.clone());
+    let mut public = http::public(served);
     if same {
-        public = public.merge(http::admin(services.clone()));
+        public = public.merge(http::admin(served));
     }
     let address = serve("http", config.http.listen, public, lifecycle).await?;
     let admin_address = match config.http.admin_listen {
         Some(_) if same => Some(address),
-        Some(admin) => Some(serve("admin", admin, http::admin(services), lifecycle).await?),
+        Some(admin) => Some(serve("admin", admin, http::admin(served), lifecycle).await?),
         None => None,
     };
     Ok((address, admin_address))

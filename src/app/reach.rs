@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::derived::backlog;
-use crate::config::{Config, UserCreation};
+use crate::config::{Config, OmniConfig, UserCreation};
 use crate::omni::{ApiKey, Omni, OmniOptions};
 use crate::pipeline::reconcile::Pace;
 use crate::pipeline::{Directory, Doctor, Explainer, KeyRing};
@@ -39,7 +39,7 @@ impl Reach {
             keys: self.keys.clone(),
             clock: clock.clone(),
             warnings: config.warnings().to_vec(),
-            has_model: config.omni.model_id.is_some(),
+            has_model: config.omni.as_ref().is_some_and(|omni| omni.model_id.is_some()),
             webhook: config.webhook.public_url.clone().zip(config.webhook.secrets.first().cloned()),
             claim_after: config.pipeline.claim_after,
             backlog: backlog(config),
@@ -49,23 +49,24 @@ impl Reach {
 
 pub(super) fn reach(
     config: &Config,
+    omni: &OmniConfig,
     store: &Store,
     window: Duration,
     create: UserCreation,
     handle: Handle,
 ) -> anyhow::Result<Reach> {
     let options = OmniOptions {
-        base_url: config.omni.base_url.clone(),
+        base_url: omni.base_url.clone(),
         timeout: hasten(OMNI_TIMEOUT),
         result_max_bytes: config.results.max,
     };
-    let omni = Omni::new(options).context("failed to use omni.base_url")?;
-    let keys: Result<Vec<ApiKey>, _> = config.omni.api_keys.iter().map(ApiKey::new).collect();
+    let client = Omni::new(options).context("failed to use omni.base_url")?;
+    let keys: Result<Vec<ApiKey>, _> = omni.api_keys.iter().map(ApiKey::new).collect();
     let keys = keys.context("failed to use omni.api_keys")?;
     let owed = if config.webhook.public_url.is_some() { 1 } else { 2 };
-    let quota = Quota { limit: config.omni.requests_per_minute, window, owed };
+    let quota = Quota { limit: omni.requests_per_minute, window, owed };
     let keys = KeyRing::new(store.clone(), keys, quota, handle).context("omni.api_keys is empty")?;
-    let (omni, keys) = (Arc::new(omni), Arc::new(keys));
+    let (omni, keys) = (Arc::new(client), Arc::new(keys));
     let directory = Directory::new(store.clone(), omni.clone(), keys.clone(), create);
     Ok(Reach { omni, keys, directory })
 }

@@ -1,38 +1,28 @@
-//! The relay: services and stages, each built once.
+//! The relay: what its roles serve and work on, each built once.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
+use secrecy::ExposeSecret;
 
-use super::beside::pauses;
-use super::derived::{backlog, pace, verifier};
+use super::derived::{backlog, intake, pace, verifier};
 use super::listen::listen;
-use super::reach::{BUDGET_WINDOW, Reach, reach};
+use super::reach::{BUDGET_WINDOW, reach};
+use super::services::services;
 use super::stages::stages;
-use crate::config::{Config, Origin};
-use crate::http::{Console, Feeds, Series, Services, Tokens};
-use crate::model::prompt::Defaults;
-use crate::omni::McpClient;
+use crate::config::{Config, Origin, Role};
+use crate::http::{Attempts, Own, Served, Webhooks};
 use crate::pipeline::reconcile::Tuning;
-use crate::pipeline::{
-    Canceller, Charts, DeadLetters, Gateway, Intake, Rater, Receiver, Runs, Switch, due, runs, switch,
-};
+use crate::pipeline::{Receiver, Switch, runs};
 use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
 use crate::store::connection::Redis;
-use crate::store::delivery::Stream;
-use crate::store::wake::Wake;
 use crate::store::{Policy, Store, health};
 
 /// Prompts that may stand unread before others wait for their turn: whoever is free reads the first one at once, and while
 /// nobody is, turns count.
 const UNREAD: usize = 1;
-/// Longest time until an answer for an agent begins.
-const MCP_PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a process brings along.
 pub struct Parts {
@@ -86,88 +76,47 @@ impl App {
         let store = Store::new(redis, &config.namespace, policy);
         let pace = pace(config, parts.tuning);
         let readiness = Readiness::new();
-        let wake = Wake::default();
-        let intake = Intake::new(
-            store.clone(),
-            parts.clock.clone(),
-            Defaults {
-                model_id: config.omni.model_id,
-                run_as_key_owner: config.omni.run_as_key_owner,
-                ..Defaults::default()
-            },
-            config.omni.adopt_conversations,
-            pace.first_check(),
-        );
         let redis = readiness.register("redis");
-        let reach = reach(config, &store, parts.budget_window, config.users.create, readiness.register("omni"))?;
-        let dead_letters = DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after);
-        let many = Runs::new(store.clone(), dead_letters.clone(), parts.clock.clone());
-        let charts = Charts::new(store.clone(), reach.omni.clone(), reach.keys.clone());
-        let switch = Switch::default();
-        let services = Services {
-            store: store.clone(),
-            intake: intake.clone(),
-            receiver: Receiver::new(store.clone(), parts.clock.clone()),
-            canceller: Canceller::new(store.clone(), parts.clock.clone(), config.reconcile.after),
-            charts: config.results.charts.then_some(charts),
-            rater: Rater::new(reach.omni.clone(), reach.keys.clone()),
-            dead_letters,
-            runs: many.clone(),
-            switch: switch.clone(),
-            pauses: pauses(config, &store, &parts.clock),
-            explainer: reach.explainer(&store, pace, &parts.clock),
-            doctor: reach.doctor(config, &store, &parts.clock),
-            keys: reach.keys.clone(),
-            gateway: gateway(config, &store, &reach)?,
-            wake: wake.clone(),
-            feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
-            callers: Arc::new(config.callers.clone()),
-            tokens: Tokens::new(&config.tokens.secrets, &config.namespace, parts.clock.clone()).map(Arc::new),
-            console: console(config, &parts, &store),
-            cors_origins: config.http.cors_origins.clone().into(),
-            attempts: Arc::default(),
-            verifier: verifier(config, &parts.clock),
-            readiness: readiness.clone(),
-            metrics: parts.metrics.clone(),
-            clock: parts.clock.clone(),
-            stop: parts.lifecycle.stop_handle(),
+        let omni = match &config.omni {
+            Some(omni) => {
+                let handle = readiness.register("omni");
+                let reach = reach(config, omni, &store, parts.budget_window, config.users.create, handle)?;
+                Some((reach, intake(omni, &store, &parts.clock, pace)))
+            }
+            None => None,
         };
-        let (address, admin_address) = listen(config, services, &parts.lifecycle).await?;
-        let stop = parts.lifecycle.stop_handle();
-        parts.lifecycle.spawn("health", health::run(store.clone(), parts.clock.clone(), redis, wake, stop.clone()));
-        parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop));
-        parts.lifecycle.spawn("runs", runs::run(many, parts.lifecycle.clone()));
         let operator = readiness.register("operator");
-        parts
-            .lifecycle
-            .spawn("pauses", switch::run(store.clone(), switch.clone(), operator, parts.lifecycle.stop_handle()));
-        let gate = |stream: Stream| switch.gate(stream, readiness.register(stream.stage()));
-        let gates = [Stream::Intake, Stream::Prompts, Stream::Inbox].map(gate);
-        stages(config, &parts, &store, pace, intake, reach, gates);
+        let own = Arc::new(Own {
+            callers: config.callers.clone(),
+            attempts: Attempts::default(),
+            cors_origins: config.http.cors_origins.clone(),
+            switch: Switch::new(operator.clone()),
+            readiness,
+            metrics: parts.metrics.clone(),
+        });
+        let webhooks = config.roles.contains(&Role::Receive).then(|| Webhooks {
+            receiver: Arc::new(Receiver::new(store.clone(), parts.clock.clone())),
+            verifier: verifier(config, &parts.clock),
+        });
+        let services = match &omni {
+            Some((reach, intake)) if config.roles.contains(&Role::Api) => {
+                Some(services(config, &parts, &store, pace, reach, intake.clone(), own.clone())?)
+            }
+            _ => None,
+        };
+        let served = Served { own, webhooks, services };
+        let (address, admin_address) = listen(config, &served, &parts.lifecycle).await?;
+        let stop = parts.lifecycle.stop_handle();
+        parts.lifecycle.spawn("health", health::run(store.clone(), redis, stop.clone()));
+        if let Some(services) = served.services {
+            parts.lifecycle.spawn("wake", services.wake.run(store.clone(), stop));
+            parts.lifecycle.spawn("runs", runs::run(services.runs, parts.lifecycle.clone()));
+        }
+        match omni {
+            Some((reach, intake)) => stages(config, &parts, &store, pace, reach, intake, &served.own),
+            // Nothing can be paused here.
+            None => operator.ready(),
+        }
         Ok(Self { address, admin_address, store })
     }
-}
-
-fn gateway(config: &Config, store: &Store, reach: &Reach) -> anyhow::Result<Gateway> {
-    let client = McpClient::new(&config.omni.base_url, hasten(MCP_PATIENCE)).context("failed to use omni.base_url")?;
-    Ok(Gateway::new(store.clone(), client, reach.keys.clone(), reach.directory.clone()))
-}
-
-/// Where nobody is asked for a key, only whoever is on this machine may look.
-fn console(config: &Config, parts: &Parts, store: &Store) -> Option<Arc<Console>> {
-    let address = config.http.admin_listen?;
-    if config.callers.is_empty() && !address.ip().is_loopback() {
-        return None;
-    }
-    let tokens = |secrets: &[SecretString]| Tokens::new(secrets, &config.namespace, parts.clock.clone());
-    // Sessions then end with the process, and are good here alone.
-    let own = || tokens(&[format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into()]);
-    let tokens = tokens(&config.tokens.secrets).or_else(own)?;
-    let console = Arc::new(Console { tokens, settings: parts.settings.clone(), series: Series::default() });
-    let (looking, store, stop) = (console.clone(), store.clone(), parts.lifecycle.stop_handle());
-    parts.lifecycle.spawn("console", async move {
-        looking.series.run(store, stop).await;
-        Ok::<(), Infallible>(())
-    });
-    Some(console)
 }

@@ -6,82 +6,106 @@ use uuid::Uuid;
 
 use super::reach::Reach;
 use super::relay::Parts;
-use crate::config::{Callers, Config};
+use crate::config::{Callers, Config, Role};
+use crate::http::Own;
 use crate::model::Backoff;
 use crate::pipeline::intake::Tenants;
 use crate::pipeline::reconcile::{self, Pace};
+use crate::pipeline::stage::Stage;
 use crate::pipeline::submit::WebhookTarget;
-use crate::pipeline::switch::Gate;
-use crate::pipeline::{Intake, IntakeStage, Limits, Process, Reconciler, Submitter, Worker};
-use crate::store::Store;
+use crate::pipeline::{Intake, IntakeStage, Limits, Process, Reconciler, Submitter, Worker, due, switch};
+use crate::store::{Store, gauges};
 
 /// Prompts in submission at once.
 const SUBMIT_HANDLERS: usize = 16;
 /// Events in processing at once.
 const PROCESS_HANDLERS: usize = 64;
 
+/// Starts what the roles `submit` and `process` work on, and what whoever asks Omni looks at.
 pub(super) fn stages(
     config: &Config,
     parts: &Parts,
     store: &Store,
     pace: Pace,
-    intake: Intake,
     reach: Reach,
-    gates: [Gate; 3],
+    intake: Intake,
+    own: &Own,
 ) {
-    let [intake_gate, submit_gate, process_gate] = gates;
     let Reach { omni, keys, directory } = reach;
-    let limits = |handlers| Limits {
-        handlers,
-        claim_after: config.pipeline.claim_after,
-        max_wait: config.jobs.max_wait,
-        backoff: Backoff { base: config.retry.base, cap: config.retry.cap, attempts: config.retry.attempts },
-    };
-    let webhook = config.webhook.public_url.as_ref().zip(config.webhook.secrets.first());
-    let submitter = Submitter {
-        store: store.clone(),
-        omni: omni.clone(),
-        keys: keys.clone(),
-        directory: directory.clone(),
-        clock: parts.clock.clone(),
-        webhook: webhook.map(|(url, secret)| WebhookTarget { url: url.to_string(), secret: secret.clone() }),
-        pace,
-        weight: weights(&config.callers),
-        switch: submit_gate.switch().clone(),
-        short: Mutex::default(),
-    };
-    let reconciler = Reconciler {
-        store: store.clone(),
-        omni: omni.clone(),
-        keys: keys.clone(),
-        directory,
-        clock: parts.clock.clone(),
-        pace,
-        switch: submit_gate.switch().clone(),
-    };
-    parts.lifecycle.spawn("budget", keys.clone().watch(parts.lifecycle.stop_handle()));
-    parts.lifecycle.spawn("reconcile", reconcile::run(reconciler, parts.lifecycle.stop_handle()));
-    let process = Process {
-        store: store.clone(),
-        omni,
-        keys,
-        clock: parts.clock.clone(),
-        inline_max: config.results.inline_max,
-        patience: parts.patience,
-    };
-    let intake = IntakeStage::new(intake, tenants(&config.callers));
+    let stop = || parts.lifecycle.stop_handle();
+    parts.lifecycle.spawn("budget", keys.clone().watch(stop()));
+    parts.lifecycle.spawn("gauges", gauges::run(store.clone(), parts.clock.clone(), stop()));
+    parts.lifecycle.spawn("pauses", switch::run(store.clone(), own.switch.clone(), stop()));
+    let (submits, processes) = (config.roles.contains(&Role::Submit), config.roles.contains(&Role::Process));
+    if submits || processes {
+        parts.lifecycle.spawn("due", due::run(store.clone(), parts.clock.clone(), stop()));
+    }
     let consumer = format!("relay-{}", Uuid::new_v4().simple());
-    let (clock, lifecycle) = (&parts.clock, &parts.lifecycle);
-    let run = |handlers| (store.clone(), clock.clone(), limits(handlers));
-    let (store, clock, one) = run(1);
-    let intake = Worker::new(Arc::new(intake), store, clock, one, intake_gate, lifecycle, &consumer);
-    lifecycle.spawn("intake", intake.run());
-    let (store, clock, some) = run(SUBMIT_HANDLERS);
-    let submit = Worker::new(Arc::new(submitter), store, clock, some, submit_gate, lifecycle, &consumer);
-    lifecycle.spawn("submit", submit.run());
-    let (store, clock, many) = run(PROCESS_HANDLERS);
-    let process = Worker::new(Arc::new(process), store, clock, many, process_gate, lifecycle, &consumer);
-    lifecycle.spawn("process", process.run());
+    let workers = Workers { config, parts, store, own, consumer };
+    if submits {
+        workers.start(IntakeStage::new(intake, tenants(&config.callers)), 1);
+        let webhook = config.webhook.public_url.as_ref().zip(config.webhook.secrets.first());
+        let submitter = Submitter {
+            store: store.clone(),
+            omni: omni.clone(),
+            keys: keys.clone(),
+            directory: directory.clone(),
+            clock: parts.clock.clone(),
+            webhook: webhook.map(|(url, secret)| WebhookTarget { url: url.to_string(), secret: secret.clone() }),
+            pace,
+            weight: weights(&config.callers),
+            switch: own.switch.clone(),
+            short: Mutex::default(),
+        };
+        workers.start(submitter, SUBMIT_HANDLERS);
+    }
+    if processes {
+        let reconciler = Reconciler {
+            store: store.clone(),
+            omni: omni.clone(),
+            keys: keys.clone(),
+            directory,
+            clock: parts.clock.clone(),
+            pace,
+            switch: own.switch.clone(),
+        };
+        parts.lifecycle.spawn("reconcile", reconcile::run(reconciler, stop()));
+        let process = Process {
+            store: store.clone(),
+            omni,
+            keys,
+            clock: parts.clock.clone(),
+            inline_max: config.results.inline_max,
+            patience: parts.patience,
+        };
+        workers.start(process, PROCESS_HANDLERS);
+    }
+}
+
+/// What every worker has in common.
+struct Workers<'a> {
+    config: &'a Config,
+    parts: &'a Parts,
+    store: &'a Store,
+    own: &'a Own,
+    consumer: String,
+}
+
+impl Workers<'_> {
+    fn start<S: Stage>(&self, stage: S, handlers: usize) {
+        let Config { pipeline, jobs, retry, .. } = self.config;
+        let limits = Limits {
+            handlers,
+            claim_after: pipeline.claim_after,
+            max_wait: jobs.max_wait,
+            backoff: Backoff { base: retry.base, cap: retry.cap, attempts: retry.attempts },
+        };
+        let gate = self.own.switch.gate(S::STREAM, self.own.readiness.register(S::STREAM.stage()));
+        let (store, clock) = (self.store.clone(), self.parts.clock.clone());
+        let lifecycle = &self.parts.lifecycle;
+        let worker = Worker::new(Arc::new(stage), store, clock, limits, gate, lifecycle, &self.consumer);
+        lifecycle.spawn(S::STREAM.stage(), worker.run());
+    }
 }
 
 fn tenants(callers: &Callers) -> Tenants {

@@ -14,6 +14,7 @@ use super::dead::Dead;
 use super::demo::Demo;
 use super::doctor::Doctor;
 use super::explain::Explain;
+use super::health::Health;
 use super::pause::{Pause, Resume};
 use super::prompt::Prompt;
 use super::runs::Overseen;
@@ -51,6 +52,7 @@ enum Command {
     Resume(Resume),
     Audit(Audit),
     Doctor(Doctor),
+    Health(Health),
     Users(Users),
     Webhook(Webhook),
     Config(Configuration),
@@ -94,6 +96,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Resume(command) => command.run(config),
         Command::Audit(command) => command.run(config),
         Command::Doctor(command) => command.run(config),
+        Command::Health(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Webhook(command) => command.run(),
         Command::Config(command) => command.run(config),

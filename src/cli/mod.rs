@@ -12,6 +12,7 @@ mod dirs;
 mod doctor;
 mod events;
 mod explain;
+mod health;
 mod pause;
 mod prompt;
 mod relay;

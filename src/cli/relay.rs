@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::redirect::Policy;
-use reqwest::{RequestBuilder, Response, header};
+use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -18,6 +18,8 @@ use crate::model::entry::EntryType;
 const CONNECT: Duration = Duration::from_secs(5);
 /// For everything but the event stream, which says something every fifteen seconds.
 const ANSWER: Duration = Duration::from_secs(30);
+/// For probes, whose answer is there at once or tells of trouble.
+const PROBE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(45);
 /// Between attempts to read events.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -108,6 +110,13 @@ impl Relay {
         let request = self.http.post(self.at("/v1/prompts")?).json(body).timeout(ANSWER);
         let response = self.send(request).await?;
         response.json().await.context("failed to read the relay's answer")
+    }
+
+    /// What a probe says: the status, and the report, where it is one.
+    pub(super) async fn probe(&self, path: &str) -> anyhow::Result<(StatusCode, Value)> {
+        let response = self.http.get(self.at(path)?).timeout(PROBE).send().await;
+        let response = response.with_context(|| format!("failed to reach the relay at {}", self.url))?;
+        Ok((response.status(), response.json().await.unwrap_or_default()))
     }
 
     /// Reads the prompt's entries until the one that ends it, over as many connections as that takes.

@@ -26,6 +26,9 @@ pub(super) struct Serve {
     /// Run a private Redis beside the relay, not the one that is configured
     #[arg(long)]
     redis: Option<Private>,
+    /// What this process does: one or more of receive, submit, process, api; goes before the setting `roles`
+    #[arg(long, value_name = "ROLES")]
+    roles: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -36,7 +39,7 @@ enum Private {
 
 impl Serve {
     pub(super) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-        let loaded = Config::load(Sources::from_process(file)?)?;
+        let loaded = Config::load(Sources { roles: self.roles.clone(), ..Sources::from_process(file)? })?;
         let (settings, config) = (loaded.show(), loaded.config);
         let style = match config.log.format {
             LogFormat::Json => LogStyle::Json,
@@ -70,7 +73,9 @@ impl Serve {
         let app = App::start(&config, parts).await?;
         let outcome = server::run_until_signal(&lifecycle, GRACE, embedded, || {
             let admin = app.admin_address.map(tracing::field::display);
-            info!(version = env!("CARGO_PKG_VERSION"), http = %app.address, admin, namespace = config.namespace, "listening");
+            let roles = config.roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(",");
+            let (version, namespace) = (env!("CARGO_PKG_VERSION"), &config.namespace);
+            info!(version, http = %app.address, admin, namespace, roles, "listening");
         })
         .await?;
         info!(?outcome, "stopped");

@@ -1,5 +1,6 @@
 //! Who may call: names, bearer keys as digests, tenants, scopes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 
@@ -8,7 +9,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use uuid::Uuid;
 
-use super::{Scope, ScopeSet};
+use super::Scope;
 
 /// SHA-256 of a bearer key. The key itself is forgotten once it is read.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Caller {
     pub keys: Vec<CallerKey>,
     /// `None`: an operator's caller, not bound to a tenant.
     pub tenant: Option<String>,
-    pub scopes: ScopeSet,
+    pub scopes: BTreeSet<Scope>,
     /// Its tenant's share of the turns.
     pub weight: u32,
     /// What it may name; the first is for what names none. Empty: any.
@@ -73,7 +74,7 @@ impl fmt::Debug for CallerKey {
 
 impl Caller {
     pub fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(scope)
+        self.scopes.contains(&scope)
     }
 }
 

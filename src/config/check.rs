@@ -5,12 +5,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
-use super::{CallerKey, Config, values};
+use super::{CallerKey, Config, Role, values};
 
 /// Notes the settings that do not fit each other.
 pub(super) fn across(config: &Config, reader: &mut Reader) {
     addresses(config, reader);
-    if !config.http.listen.ip().is_loopback() && config.callers.is_empty() && reader.sound(&["http.listen"]) {
+    let api = config.roles.contains(&Role::Api);
+    if api && !config.http.listen.ip().is_loopback() && config.callers.is_empty() && reader.sound(&["http.listen"]) {
         reader.problem("http.listen", "other hosts can reach it and nobody is asked for a key; expected a loopback address, or callers.<name>.key for those who may call");
     }
     if reader.sound(&["retry.base", "retry.cap"]) && config.retry.cap < config.retry.base {
@@ -27,10 +28,11 @@ pub(super) fn across(config: &Config, reader: &mut Reader) {
 }
 
 fn addresses(config: &Config, reader: &mut Reader) {
+    let Some(omni) = &config.omni else { return };
     let addresses =
-        [("omni.base_url", Some(&config.omni.base_url)), ("webhook.public_url", config.webhook.public_url.as_ref())];
+        [("omni.base_url", Some(&omni.base_url)), ("webhook.public_url", config.webhook.public_url.as_ref())];
     for (path, url) in addresses {
-        if !config.omni.allow_http && url.is_some_and(|url| !values::is_private(url)) {
+        if !omni.allow_http && url.is_some_and(|url| !values::is_private(url)) {
             reader.problem(
                 path,
                 "secrets would travel in the clear; expected https, http to this host, or omni.allow_http = true",
@@ -63,13 +65,15 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 }
 
 fn risks(config: &Config) -> impl Iterator<Item = String> {
+    let api = config.roles.contains(&Role::Api);
+    let omni = config.omni.as_ref();
     let open_admin = config.http.admin_listen.filter(|address| !address.ip().is_loopback());
     [
-        config.callers.is_empty().then(|| format!("no callers are configured: whoever reaches {} may submit and read prompts", config.http.listen)),
+        (api && config.callers.is_empty()).then(|| format!("no callers are configured: whoever reaches {} may submit and read prompts", config.http.listen)),
         open_admin.map(|address| format!("http.admin_listen is {address}: whoever reaches it can read the metrics")),
-        config.omni.allow_http.then(|| "omni.allow_http is on: API keys, prompts and answers may travel in the clear".to_owned()),
-        config.omni.run_as_key_owner.then(|| "omni.run_as_key_owner is on: prompts without a user are answered with the rights of whoever made the API key".to_owned()),
-        config.webhook.public_url.is_none().then(|| "webhook.public_url is not set: Omni is asked for no webhooks, answers are found by polling alone".to_owned()),
+        omni.filter(|omni| omni.allow_http).map(|_| "omni.allow_http is on: API keys, prompts and answers may travel in the clear".to_owned()),
+        omni.filter(|omni| omni.run_as_key_owner).map(|_| "omni.run_as_key_owner is on: prompts without a user are answered with the rights of whoever made the API key".to_owned()),
+        omni.filter(|_| config.webhook.public_url.is_none()).map(|_| "webhook.public_url is not set: Omni is asked for no webhooks, answers are found by polling alone".to_owned()),
     ]
     .into_iter()
     .flatten()

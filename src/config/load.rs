@@ -1,5 +1,7 @@
 //! From sources to a checked configuration.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::thread::available_parallelism;
 
 use secrecy::SecretString;
@@ -9,7 +11,7 @@ use super::reader::Reader;
 use super::{
     AnswersConfig, BacklogConfig, Caller, CallerKey, Callers, Config, ConfigError, DurabilityConfig, HttpConfig,
     JobsConfig, LogConfig, LogFormat, OmniConfig, Origin, PipelineConfig, ReconcileConfig, RedisAddress, RedisConfig,
-    ResultsConfig, RetryConfig, RuntimeConfig, Scope, Sources, TelemetryConfig, TokensConfig, UserCreation,
+    ResultsConfig, RetryConfig, Role, RuntimeConfig, Scope, Sources, TelemetryConfig, TokensConfig, UserCreation,
     UsersConfig, WebhookConfig, check, environment, file, keys, values,
 };
 
@@ -35,32 +37,45 @@ impl Config {
     /// Defaults < file < environment. Reads nothing but the secret files it is told to read. The error names everything
     /// that is wrong.
     pub fn load(sources: Sources) -> Result<Loaded, ConfigError> {
-        let Sources { file, mut env } = sources;
-        let mut reader = Reader::default();
-        if let Some((path, text)) = &file {
-            reader.put(file::read(path, text));
+        let mut reader = layers(&sources);
+        let rust_log = sources.env.get(environment::RUST_LOG).filter(|text| !text.trim().is_empty());
+        let mut config = config(&mut reader, rust_log);
+        if !reader.problems.is_empty() {
+            return Err(ConfigError { problems: reader.problems });
         }
-        reader.put(environment::read(&env));
-        reader.open_secret_files();
-        let rust_log = env.remove(environment::RUST_LOG).filter(|text| !text.trim().is_empty());
-        let config = config(&mut reader, rust_log);
-        match config {
-            Some(mut config) if reader.problems.is_empty() => {
-                config.warnings = check::warnings(&config);
-                Ok(Loaded { config, shown: reader.shown })
-            }
-            _ => Err(ConfigError { problems: reader.problems }),
-        }
+        config.warnings = check::warnings(&config);
+        Ok(Loaded { config, shown: reader.shown })
+    }
+
+    /// Where a relay of these sources listens, whatever else is wrong with them.
+    pub fn listen(sources: &Sources) -> Result<SocketAddr, ConfigError> {
+        let mut reader = layers(sources);
+        reader.problems.clear();
+        let listen = listen(&mut reader);
+        if reader.problems.is_empty() { Ok(listen) } else { Err(ConfigError { problems: reader.problems }) }
     }
 }
 
-/// `None` only with a problem noted. In the order of the table, which is the order they are shown in.
-fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
+fn layers(sources: &Sources) -> Reader {
+    let mut reader = Reader::default();
+    if let Some((path, text)) = &sources.file {
+        reader.put(file::read(path, text));
+    }
+    reader.put(environment::read(&sources.env));
+    if let Some(roles) = &sources.roles {
+        reader.put_one("roles", roles.clone(), Origin::Flag("--roles"));
+    }
+    reader
+}
+
+/// In the order of the table, which is the order they are shown in.
+fn config(reader: &mut Reader, rust_log: Option<&String>) -> Config {
     let namespace = reader.get("namespace", values::name);
+    let roles = roles(reader);
     let redis = redis(reader);
     let http = http(reader);
-    let omni = omni(reader);
-    let webhook = webhook(reader);
+    let omni = omni(reader, &roles);
+    let webhook = webhook(reader, &roles);
     let reconcile = ReconcileConfig { after: reader.get("reconcile.after", values::duration) };
     let jobs = JobsConfig {
         deadline: reader.get("jobs.deadline", values::duration),
@@ -96,9 +111,10 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
     let durability = DurabilityConfig { replicas: reader.get("durability.replicas", |text| number(text, 0, 100)) };
     let config = Config {
         namespace,
+        roles,
         redis,
         http,
-        omni: omni?,
+        omni,
         webhook,
         reconcile,
         jobs,
@@ -118,7 +134,15 @@ fn config(reader: &mut Reader, rust_log: Option<String>) -> Option<Config> {
         warnings: Vec::new(),
     };
     check::across(&config, reader);
-    Some(config)
+    config
+}
+
+fn roles(reader: &mut Reader) -> BTreeSet<Role> {
+    let roles: BTreeSet<Role> = reader.list("roles", Role::parse).into_iter().collect();
+    if roles.is_empty() {
+        reader.reject("roles");
+    }
+    roles
 }
 
 fn redis(reader: &mut Reader) -> RedisConfig {
@@ -133,7 +157,7 @@ fn redis(reader: &mut Reader) -> RedisConfig {
 
 fn http(reader: &mut Reader) -> HttpConfig {
     HttpConfig {
-        listen: reader.get("http.listen", |text| text.parse().ok()),
+        listen: listen(reader),
         admin_listen: reader.optional("http.admin_listen", |text| text.parse().ok()),
         // As browsers write them.
         cors_origins: reader
@@ -141,7 +165,15 @@ fn http(reader: &mut Reader) -> HttpConfig {
     }
 }
 
-fn omni(reader: &mut Reader) -> Option<OmniConfig> {
+fn listen(reader: &mut Reader) -> SocketAddr {
+    reader.get("http.listen", |text| text.parse().ok())
+}
+
+/// Nothing of it is wanted where nobody asks Omni: not its keys either, though others find them in the same file.
+fn omni(reader: &mut Reader, roles: &BTreeSet<Role>) -> Option<OmniConfig> {
+    if !roles.iter().any(|role| role.asks_omni()) {
+        return None;
+    }
     let base_url = reader.optional("omni.base_url", values::origin);
     if base_url.is_none() && reader.sound(&["omni.base_url"]) {
         reader.missing("omni.base_url");
@@ -166,10 +198,12 @@ fn omni(reader: &mut Reader) -> Option<OmniConfig> {
     })
 }
 
-fn webhook(reader: &mut Reader) -> WebhookConfig {
+fn webhook(reader: &mut Reader, roles: &BTreeSet<Role>) -> WebhookConfig {
     let public_url = reader.optional("webhook.public_url", values::web_address);
     let secrets = reader.secrets("webhook.secrets");
-    if public_url.is_some() && secrets.is_empty() && reader.sound(&["webhook.secrets"]) {
+    let (receives, submits) = (roles.contains(&Role::Receive), roles.contains(&Role::Submit));
+    let wanted = if public_url.is_some() { receives || submits } else { receives && !submits };
+    if wanted && secrets.is_empty() && reader.sound(&["webhook.secrets"]) {
         reader.missing("webhook.secrets");
     }
     WebhookConfig { public_url, secrets, tolerance: reader.get("webhook.tolerance", values::duration) }
@@ -214,11 +248,11 @@ fn runtime(reader: &mut Reader) -> RuntimeConfig {
     RuntimeConfig { workers }
 }
 
-fn log(reader: &mut Reader, rust_log: Option<String>) -> LogConfig {
+fn log(reader: &mut Reader, rust_log: Option<&String>) -> LogConfig {
     let level = match rust_log {
         None => reader.get("log.level", values::log_filter),
         Some(directives) => {
-            reader.put_one("log.level", directives, Origin::Environment(environment::RUST_LOG.to_owned()));
+            reader.put_one("log.level", directives.clone(), Origin::Environment(environment::RUST_LOG.to_owned()));
             reader.get("log.level", |text| values::is_filter(text).then(|| text.to_owned()))
         }
     };

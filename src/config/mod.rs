@@ -10,6 +10,7 @@ mod load;
 mod problem;
 mod reader;
 mod redis_address;
+mod role;
 mod scope;
 mod sources;
 mod types;
@@ -23,7 +24,8 @@ pub use keys::{KEYS, Key};
 pub use load::Loaded;
 pub use problem::{ConfigError, Origin, Problem};
 pub use redis_address::RedisAddress;
-pub use scope::{Scope, ScopeSet};
+pub use role::Role;
+pub use scope::Scope;
 pub use sources::Sources;
 pub use types::{
     AnswersConfig, BacklogConfig, Config, DurabilityConfig, HttpConfig, JobsConfig, LogConfig, LogFormat, OmniConfig,

@@ -14,6 +14,8 @@ pub enum Origin {
     },
     /// This variable.
     Environment(String),
+    /// This option of the command.
+    Flag(&'static str),
 }
 
 /// One thing to put right.
@@ -38,6 +40,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "file {}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
         }
     }
 }

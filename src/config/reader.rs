@@ -29,21 +29,6 @@ impl Reader {
         self.settings.insert(path.to_owned(), Setting { value: Value::One(value), origin });
     }
 
-    /// Reads the secrets that stand in files of their own, once it is known which are wanted.
-    pub(super) fn open_secret_files(&mut self) {
-        for (path, setting) in &mut self.settings {
-            if let Value::InFile(file) = &setting.value {
-                let text = std::fs::read_to_string(file).unwrap_or_else(|error| {
-                    let message = format!("cannot read {}: {error}", file.display());
-                    let origin = Some(setting.origin.clone());
-                    self.problems.push(Problem { key: Some(path.clone()), origin, message });
-                    String::new()
-                });
-                setting.value = Value::One(text.trim().replace("\r\n", "\n").replace('\n', ","));
-            }
-        }
-    }
-
     /// A value that has a default. After a problem the default stands in, so that reading can go on.
     pub(super) fn get<T>(&mut self, path: &str, parse: impl Fn(&str) -> Option<T>) -> T {
         let text = self.text(path);
@@ -133,7 +118,7 @@ impl Reader {
         self.problems.push(Problem { key: Some(path.to_owned()), origin: None, message });
     }
 
-    fn reject(&mut self, path: &str) {
+    pub(super) fn reject(&mut self, path: &str) {
         if self.sound(&[path]) {
             let expects = Key::find(path).map_or("", |key| key.expects);
             self.problem(path, format!("expected {expects}"));
@@ -148,7 +133,22 @@ impl Reader {
         values
     }
 
+    /// Reads a secret that stands in a file of its own: only one that is wanted has to be there.
+    fn open(&mut self, path: &str) {
+        let Some(setting) = self.settings.get_mut(path) else { return };
+        if let Value::InFile(file) = &setting.value {
+            let text = std::fs::read_to_string(file).unwrap_or_else(|error| {
+                let message = format!("cannot read {}: {error}", file.display());
+                let origin = Some(setting.origin.clone());
+                self.problems.push(Problem { key: Some(path.to_owned()), origin, message });
+                String::new()
+            });
+            setting.value = Value::One(text.trim().replace("\r\n", "\n").replace('\n', ","));
+        }
+    }
+
     fn text(&mut self, path: &str) -> String {
+        self.open(path);
         match self.settings.get(path).map(|setting| &setting.value) {
             Some(Value::One(text)) => text.clone(),
             Some(Value::Many(_) | Value::InFile(_)) => {
@@ -159,7 +159,8 @@ impl Reader {
         }
     }
 
-    fn items(&self, path: &str) -> Vec<String> {
+    fn items(&mut self, path: &str) -> Vec<String> {
+        self.open(path);
         let split = |text: &str| -> Vec<String> {
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         };

@@ -16,6 +16,8 @@ pub struct Sources {
     pub file: Option<(PathBuf, String)>,
     /// Variables by name; others than `OMNI_RELAY__*` and `RUST_LOG` are passed over.
     pub env: BTreeMap<String, String>,
+    /// What `--roles` says, which goes before both.
+    pub roles: Option<String>,
 }
 
 impl Sources {
@@ -51,7 +53,7 @@ impl Sources {
                 }
             }
         }
-        if problems.is_empty() { Ok(Self { file, env }) } else { Err(ConfigError { problems }) }
+        if problems.is_empty() { Ok(Self { file, env, roles: None }) } else { Err(ConfigError { problems }) }
     }
 
     /// These sources with the setting at `path`, such as `omni.base_url`, overridden as the environment would.

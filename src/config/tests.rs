@@ -10,24 +10,24 @@ use super::{Config, ConfigError, KEYS, Loaded, Origin, Scope, Sources};
 const SAMPLE: &str = include_str!("../../deploy/omni-relay.toml");
 const DOCUMENT: &str = include_str!("../../docs/CONFIGURATION.md");
 
-fn least() -> Sources {
+pub(super) fn least() -> Sources {
     Sources::default().with("omni.base_url", "https://acme.omniapp.co").with("omni.api_keys", "key-one")
 }
 
-fn load(sources: Sources) -> Loaded {
+pub(super) fn load(sources: Sources) -> Loaded {
     Config::load(sources).unwrap()
 }
 
-fn refused(sources: Sources) -> ConfigError {
+pub(super) fn refused(sources: Sources) -> ConfigError {
     Config::load(sources).unwrap_err()
 }
 
-fn file(text: &str) -> Sources {
+pub(super) fn file(text: &str) -> Sources {
     Sources { file: Some((PathBuf::from("relay.toml"), text.to_owned())), ..Sources::default() }
 }
 
 /// The only problem's line.
-fn complaint(sources: Sources) -> String {
+pub(super) fn complaint(sources: Sources) -> String {
     let error = refused(sources);
     assert_eq!(error.problems.len(), 1, "{error}");
     error.problems[0].to_string()
@@ -39,7 +39,7 @@ fn the_least_configuration_gets_the_documented_defaults() {
     assert_eq!(config.namespace, "relay");
     assert_eq!(config.redis.url.expose_secret(), "redis://127.0.0.1:6379");
     assert_eq!(config.http.admin_listen, Some("127.0.0.1:8081".parse().unwrap()));
-    assert_eq!(config.omni.requests_per_minute, 60);
+    assert_eq!(config.omni.unwrap().requests_per_minute, 60);
     assert!(config.webhook.public_url.is_none() && config.webhook.secrets.is_empty());
     assert_eq!(config.reconcile.after, Duration::from_secs(75));
     assert_eq!((config.results.inline_max, config.results.max), (262_144, 16_777_216));
@@ -55,7 +55,7 @@ fn the_environment_goes_before_the_file_and_the_file_before_the_defaults() {
     let loaded = load(file(text).with("namespace", "from-env"));
     assert_eq!(loaded.config.namespace, "from-env");
     assert_eq!(loaded.config.retry.attempts, 3);
-    let keys: Vec<_> = loaded.config.omni.api_keys.iter().map(ExposeSecret::expose_secret).collect();
+    let keys: Vec<_> = loaded.config.omni.as_ref().unwrap().api_keys.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(keys, ["a", "b,c"], "an array's items are taken as they stand");
     assert_eq!(loaded.origin("namespace"), Some(&Origin::Environment("OMNI_RELAY__NAMESPACE".to_owned())));
     assert_eq!(loaded.origin("retry.attempts").unwrap().to_string(), "file relay.toml:6");
@@ -90,6 +90,17 @@ fn what_is_required_is_asked_for() {
         assert!(text.contains(key), "{text}");
     }
     assert!(complaint(least().with("omni.api_keys", " , ")).starts_with("omni.api_keys: missing"));
+}
+
+#[test]
+fn where_a_relay_listens_is_known_whatever_else_is_wrong() {
+    let listen = |sources: &Sources| Config::listen(sources).map(|address| address.to_string());
+    assert_eq!(listen(&Sources::default()).unwrap(), "127.0.0.1:8080");
+    let broken = file("roles = 7\n[http]\nlisten = '0.0.0.0:90'\n[omni]\napi_keys_file = '/nowhere/at/all'\n");
+    assert_eq!(listen(&broken).unwrap(), "0.0.0.0:90");
+    assert_eq!(listen(&broken.with("http.listen", "[::]:91")).unwrap(), "[::]:91");
+    let error = listen(&Sources::default().with("http.listen", "everywhere")).unwrap_err();
+    assert!(error.to_string().contains("http.listen: expected an address and port"), "{error}");
 }
 
 #[test]
@@ -128,7 +139,7 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
     let text = "[omni]\nbase_url = 'https://acme.omniapp.co'\napi_keys_file = 'keys'\n";
     let beside = Sources { file: Some((directory.path().join("relay.toml"), text.to_owned())), ..Sources::default() };
     let keys = |loaded: &Loaded| -> Vec<String> {
-        loaded.config.omni.api_keys.iter().map(|key| key.expose_secret().to_owned()).collect()
+        loaded.config.omni.as_ref().unwrap().api_keys.iter().map(|key| key.expose_secret().to_owned()).collect()
     };
     assert_eq!(keys(&load(beside.clone())), ["first", "second"]);
     assert_eq!(keys(&load(beside.clone().with("omni.api_keys", "over"))), ["over"]);
@@ -158,7 +169,7 @@ fn callers_come_from_file_and_environment_alike() {
     let config = load(sources).config;
     let chat = config.callers.authenticate("chat-key").unwrap();
     assert_eq!((chat.name.as_str(), chat.tenant.as_deref(), chat.weight), ("chat", Some("other"), 1));
-    assert_eq!(chat.scopes.iter().collect::<Vec<_>>(), [Scope::Prompts, Scope::Read]);
+    assert_eq!(chat.scopes.iter().collect::<Vec<_>>(), [&Scope::Prompts, &Scope::Read]);
     let desk = config.callers.authenticate("old").unwrap();
     assert_eq!((desk.name.as_str(), desk.tenant.as_deref(), desk.weight), ("desk", None, 3));
     assert!(desk.may(Scope::Ops) && !desk.may(Scope::Prompts));
@@ -296,7 +307,7 @@ fn the_sample_file_loads_and_names_every_key() {
         ..Sources::default()
     };
     let loaded = load(sources);
-    assert_eq!(loaded.config.omni.base_url.as_str(), "https://acme.omniapp.co/");
+    assert_eq!(loaded.config.omni.unwrap().base_url.as_str(), "https://acme.omniapp.co/");
     // Every line that is commented out must be right as well.
     let all: String =
         SAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).flat_map(|line| [line, "\n"]).collect();

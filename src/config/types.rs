@@ -1,5 +1,6 @@
 //! The configuration as the rest of the program sees it: every value checked, every secret typed as one.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::Callers;
+use super::{Callers, Role};
 
 /// Everything `serve` and the operating commands need to know. Made by [`Config::load`](super::Config::load) only, so
 /// that whoever holds one holds checked values.
@@ -16,9 +17,12 @@ use super::Callers;
 pub struct Config {
     /// Prefix of every Redis key; `[A-Za-z0-9._-]{1,64}`.
     pub namespace: String,
+    /// At least one.
+    pub roles: BTreeSet<Role>,
     pub redis: RedisConfig,
     pub http: HttpConfig,
-    pub omni: OmniConfig,
+    /// `None` where no role asks Omni: then nothing of it is read.
+    pub omni: Option<OmniConfig>,
     pub webhook: WebhookConfig,
     pub reconcile: ReconcileConfig,
     pub jobs: JobsConfig,
@@ -71,7 +75,8 @@ pub struct OmniConfig {
 pub struct WebhookConfig {
     /// `None`: no webhook is asked for.
     pub public_url: Option<Url>,
-    /// The first signs new jobs, every one verifies. Not empty where `public_url` is set.
+    /// The first signs new jobs, every one verifies. Not empty where a role needs them: signing for `public_url`, or
+    /// receiving what another process asks for.
     pub secrets: Vec<SecretString>,
     /// How far a webhook's timestamp may lie from our clock, either way.
     pub tolerance: Duration,

@@ -2,14 +2,15 @@
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
 
-use super::Services;
+use super::Own;
 use super::code::Code;
 use super::problem::Problem;
 use crate::config::{Caller, Callers, Scope};
@@ -151,19 +152,26 @@ impl Access {
     }
 }
 
-impl<N: Need> FromRequestParts<Services> for Authorized<N> {
+impl<N: Need, S: Sync> FromRequestParts<S> for Authorized<N>
+where
+    Arc<Own>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let own = Arc::<Own>::from_ref(state);
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         let hear = |caller: Option<&str>| match peer {
-            Some(peer) => services.attempts.hear(peer, caller, Instant::now()),
+            Some(peer) => own.attempts.hear(peer, caller, Instant::now()),
             None => Ok(()),
         };
-        if services.callers.is_empty() {
-            from_here(&parts.headers, &services.cors_origins)?;
+        if own.callers.is_empty() {
+            from_here(&parts.headers, &own.cors_origins)?;
+            if peer.is_some_and(|peer| !peer.to_canonical().is_loopback()) {
+                return Err(Problem::new(Code::CrossSite, "without callers only this machine may call"));
+            }
         }
-        let access = check(&services.callers, &parts.headers, N::SCOPE, hear)?;
+        let access = check(&own.callers, &parts.headers, N::SCOPE, hear)?;
         Ok(Self { access, need: PhantomData })
     }
 }

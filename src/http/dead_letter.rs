@@ -89,7 +89,7 @@ pub(super) async fn replay(
     let decided = match edit(&body::read(&headers, payload, body::LARGEST).await?)? {
         None => letters.replay(&id, &who).await?,
         Some(edit) => {
-            let (models, topics) = caller.access.limits(&services.callers);
+            let (models, topics) = caller.access.limits(&services.own.callers);
             let defaults = Defaults { models, topics, ..Defaults::default() };
             letters.replay_edited(&id, &edit, defaults, &who).await?
         }

@@ -1,11 +1,13 @@
 //! `POST /drain`, on `http.admin_listen`: this replica begins nothing new, and finishes what it holds.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Services;
+use super::Own;
 use super::auth::{self, Authorized, Ops};
 use super::code::Code;
 use super::contract::openapi::OPERATOR;
@@ -29,8 +31,8 @@ pub(super) struct Drained {
     post, path = "/drain", tag = OPERATOR, operation_id = "drain", security(("key" = ["ops"])),
     responses((status = 200, description = "It begins nothing new", body = Drained), Problems),
 )]
-pub(super) async fn drain(caller: Authorized<Ops>, State(services): State<Services>) -> Result<Json<Drained>, Problem> {
+pub(super) async fn drain(caller: Authorized<Ops>, State(own): State<Arc<Own>>) -> Result<Json<Drained>, Problem> {
     caller.access.of_everybody()?;
-    services.switch.drain(&caller.access.who());
-    Ok(Json(Drained { in_work: services.switch.in_work() }))
+    own.switch.drain(&caller.access.who());
+    Ok(Json(Drained { in_work: own.switch.in_work() }))
 }

@@ -67,7 +67,7 @@ impl FromRequestParts<Services> for ActingFor {
 impl ActingFor {
     /// Its caller must still be one that may act for users.
     fn of_token(services: &Services, granted: Granted, headers: &HeaderMap) -> Result<Self, Problem> {
-        let access = Access::of_minter(&services.callers, granted.caller.as_deref(), Scope::Mcp);
+        let access = Access::of_minter(&services.own.callers, granted.caller.as_deref(), Scope::Mcp);
         let access = access.ok_or_else(reader::unknown)?;
         if one(headers, USER)?.is_some_and(|user| user != granted.subject) {
             return Err(wrong(USER, "must be the token's user, or be left out"));
@@ -206,7 +206,7 @@ fn bounds(
     access: &Access,
     headers: &HeaderMap,
 ) -> Result<(Option<Uuid>, Option<String>), Problem> {
-    let (models, topics) = access.limits(&services.callers);
+    let (models, topics) = access.limits(&services.own.callers);
     let model_id = match one(headers, MODEL)? {
         Some(id) => Some(Uuid::try_parse(id).map_err(|_| wrong(MODEL, "must be a UUID"))?),
         None => None,

@@ -31,6 +31,7 @@ mod history;
 mod mcp;
 mod mcp_token;
 mod middleware;
+mod own;
 mod parameters;
 mod pauses;
 mod position;
@@ -50,13 +51,15 @@ mod webhook;
 pub use attempts::Attempts;
 pub use console::{Console, Series};
 pub use feed::Feeds;
+pub use own::Own;
 pub use prompt::for_operator as prompt_for_operator;
 pub use token::Tokens;
+pub use webhook::Webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, FromRef};
+use axum::extract::Extension;
 use axum::http::StatusCode;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
@@ -65,24 +68,32 @@ use utoipa_axum::routes;
 use contract::documents::{self, Documents};
 use contract::openapi;
 
-use crate::config::Callers;
-use crate::omni::WebhookVerifier;
 use crate::pipeline::{
-    Canceller, Charts, DeadLetters, Doctor, Explainer, Gateway, Intake, KeyRing, Pauses, Rater, Receiver, Runs, Switch,
+    Canceller, Charts, DeadLetters, Doctor, Explainer, Gateway, Intake, KeyRing, Pauses, Rater, Runs,
 };
-use crate::runtime::{Clock, Metrics, Readiness, Stop};
+use crate::runtime::{Clock, Stop};
 use crate::store::Store;
 use crate::store::wake::Wake;
 
-/// What the handlers work with.
+/// What a process serves, by its roles.
+pub struct Served {
+    /// With any.
+    pub own: Arc<Own>,
+    /// With `receive`.
+    pub webhooks: Option<Webhooks>,
+    /// With `api`.
+    pub services: Option<Services>,
+}
+
+/// What the handlers of `api` work with.
 #[derive(Clone)]
 pub struct Services {
+    /// What every process has.
+    pub own: Arc<Own>,
     /// The store.
     pub store: Store,
     /// Accepts prompts.
     pub intake: Intake,
-    /// Stores webhooks.
-    pub receiver: Receiver,
     /// Cancels prompts.
     pub canceller: Canceller,
     /// Fetches charts; `None` where they are off.
@@ -93,8 +104,6 @@ pub struct Services {
     pub dead_letters: DeadLetters,
     /// Does so with many.
     pub runs: Runs,
-    /// What this process begins.
-    pub switch: Switch,
     /// Pauses and resumes.
     pub pauses: Pauses,
     /// Tells stories.
@@ -109,51 +118,52 @@ pub struct Services {
     pub wake: Wake,
     /// What is new, for readers.
     pub feeds: Arc<Feeds>,
-    /// Who may call.
-    pub callers: Arc<Callers>,
     /// Makes and reads tokens; `None` without secrets.
     pub tokens: Option<Arc<Tokens>>,
     /// What only the console needs; `None` where there is none.
     pub console: Option<Arc<Console>>,
-    /// Origins whose pages may call.
-    pub cors_origins: Arc<[String]>,
-    /// Wrong keys, by address.
-    pub attempts: Arc<Attempts>,
-    /// Proves webhooks.
-    pub verifier: Arc<WebhookVerifier>,
-    /// Whether everything stands.
-    pub readiness: Readiness,
-    /// What `/metrics` shows.
-    pub metrics: Metrics,
     /// Time.
     pub clock: Clock,
     /// Ends long answers when the process stops.
     pub stop: Stop,
 }
 
-impl FromRef<Services> for Arc<WebhookVerifier> {
-    fn from_ref(services: &Services) -> Self {
-        services.verifier.clone()
+/// Probes, webhooks, `/v1`, and what describes them all.
+pub fn public(served: &Served) -> Router {
+    let mut router: Router = Router::from(probes()).with_state(served.own.clone());
+    if let Some(webhooks) = &served.webhooks {
+        router = router.merge(Router::from(hooks()).with_state(webhooks.clone()));
     }
+    if let Some(services) = &served.services {
+        router = router.merge(api(services.clone()));
+    }
+    middleware::framed(router)
 }
 
-/// Webhooks, `/v1`, probes, and what describes them all.
-pub fn public(services: Services) -> Router {
-    let late = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, webhook::TIMEOUT);
+/// What is described is the whole relay, whatever else of it this process does.
+fn api(services: Services) -> Router {
     let calls = OpenApiRouter::with_openapi(openapi::base())
-        .merge(v1().layer(cors::layer(&services.cors_origins)))
-        .routes(agents().layer(cors::of_agents(&services.cors_origins)))
-        .routes(routes!(webhook::receive).layer(late))
-        .routes(routes!(probes::livez))
-        .routes(routes!(probes::readyz))
+        .merge(v1().layer(cors::layer(&services.own.cors_origins)))
+        .routes(agents().layer(cors::of_agents(&services.own.cors_origins)))
         .routes(routes!(documents::openapi))
         .routes(routes!(documents::asyncapi));
     let (router, mut described) = calls.split_for_parts();
-    described.merge(own().into_openapi());
+    for others in [hooks().into_openapi(), probes().into_openapi(), own().into_openapi()] {
+        described.merge(others);
+    }
     let documents = Documents::new(described, services.store.keys().namespace());
     #[cfg(feature = "docs")]
     let router = router.merge(contract::page());
-    middleware::framed(router.layer(Extension(documents))).with_state(services)
+    router.layer(Extension(documents)).with_state(services)
+}
+
+fn hooks() -> OpenApiRouter<Webhooks> {
+    let late = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, webhook::TIMEOUT);
+    OpenApiRouter::default().routes(routes!(webhook::receive).layer(late))
+}
+
+fn probes() -> OpenApiRouter<Arc<Own>> {
+    OpenApiRouter::default().routes(routes!(probes::livez)).routes(routes!(probes::readyz))
 }
 
 fn v1() -> OpenApiRouter<Services> {
@@ -192,15 +202,15 @@ fn agents() -> UtoipaMethodRouter<Services> {
 }
 
 /// What concerns this process alone.
-fn own() -> OpenApiRouter<Services> {
+fn own() -> OpenApiRouter<Arc<Own>> {
     OpenApiRouter::default().routes(routes!(probes::metrics)).routes(routes!(drain::drain))
 }
 
 /// `/metrics`, `/drain` and `/console`.
-pub fn admin(services: Services) -> Router {
-    let mut router: Router<Services> = own().into();
-    if services.console.is_some() {
-        router = router.merge(console::routes(&services));
+pub fn admin(served: &Served) -> Router {
+    let mut router: Router = Router::from(own()).with_state(served.own.clone());
+    if let Some(services) = served.services.as_ref().filter(|services| services.console.is_some()) {
+        router = router.merge(console::routes(services).with_state(services.clone()));
     }
-    middleware::framed(router).with_state(services)
+    middleware::framed(router)
 }

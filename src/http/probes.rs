@@ -1,11 +1,13 @@
 //! Probes and metrics.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
-use super::Services;
+use super::Own;
 use super::contract::openapi::OPERATOR;
 use crate::runtime::readiness::Report;
 
@@ -25,8 +27,8 @@ pub(super) async fn livez() -> StatusCode {
         (status = 503, description = "It should not", body = Report),
     ),
 )]
-pub(super) async fn readyz(State(services): State<Services>) -> impl IntoResponse {
-    let report = services.readiness.report();
+pub(super) async fn readyz(State(own): State<Arc<Own>>) -> impl IntoResponse {
+    let report = own.readiness.report();
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report))
 }
@@ -36,6 +38,6 @@ pub(super) async fn readyz(State(services): State<Services>) -> impl IntoRespons
     get, path = "/metrics", tag = OPERATOR, operation_id = "metrics",
     responses((status = 200, description = "The metrics", content_type = "text/plain; version=0.0.4", body = String)),
 )]
-pub(super) async fn metrics(State(services): State<Services>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], services.metrics.render())
+pub(super) async fn metrics(State(own): State<Arc<Own>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], own.metrics.render())
 }

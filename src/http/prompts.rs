@@ -77,7 +77,7 @@ pub(super) async fn create(
 
 /// What a body of this caller may leave out, and what it may name.
 pub(super) fn defaults<'a>(services: &'a Services, access: &Access) -> Defaults<'a> {
-    let (models, topics) = access.limits(&services.callers);
+    let (models, topics) = access.limits(&services.own.callers);
     Defaults { models, topics, ..services.intake.defaults() }
 }
 

@@ -54,7 +54,7 @@ impl Reader {
     fn of_token(services: &Services, granted: &Granted) -> Result<Self, Problem> {
         let conversation = Conversation::from_full(&granted.subject).ok_or_else(unknown)?;
         let access =
-            Access::of_minter(&services.callers, granted.caller.as_deref(), Scope::Read).ok_or_else(unknown)?;
+            Access::of_minter(&services.own.callers, granted.caller.as_deref(), Scope::Read).ok_or_else(unknown)?;
         if !access.sees(&conversation) {
             return Err(unknown());
         }

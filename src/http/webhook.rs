@@ -1,21 +1,38 @@
 //! `POST /webhooks/omni`: the receiver. It never sheds, and answers 200 only once Redis holds the webhook.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 
+use super::body;
 use super::contract::openapi::OMNI;
 use super::contract::problems;
 use super::problem::{self, Document, Problem};
-use super::{Services, body};
-use crate::omni::Verified;
+use crate::omni::{Verified, WebhookVerifier};
+use crate::pipeline::Receiver;
 use crate::runtime::metrics::WEBHOOKS;
 
 /// Longest time in which a webhook arrives and is stored.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 problems!(Problems: body::PROBLEMS, problem::ANY);
+
+/// What the receiver works with; cloned with every webhook.
+#[derive(Clone)]
+pub struct Webhooks {
+    /// Stores webhooks.
+    pub receiver: Arc<Receiver>,
+    /// Proves them.
+    pub verifier: Arc<WebhookVerifier>,
+}
+
+impl FromRef<Webhooks> for Arc<WebhookVerifier> {
+    fn from_ref(webhooks: &Webhooks) -> Self {
+        webhooks.verifier.clone()
+    }
+}
 
 /// Takes a webhook whose signature was proved by its type.
 #[utoipa::path(
@@ -34,8 +51,8 @@ problems!(Problems: body::PROBLEMS, problem::ANY);
         Problems,
     ),
 )]
-pub(super) async fn receive(State(services): State<Services>, verified: Verified) -> Result<StatusCode, Problem> {
-    let (outcome, answer) = match services.receiver.receive(&verified).await {
+pub(super) async fn receive(State(webhooks): State<Webhooks>, verified: Verified) -> Result<StatusCode, Problem> {
+    let (outcome, answer) = match webhooks.receiver.receive(&verified).await {
         Ok(outcome) => (outcome.as_str(), Ok(StatusCode::OK)),
         Err(error) => ("unavailable", Err(Problem::unavailable(&error))),
     };

@@ -75,6 +75,11 @@ impl Omni {
         Ok(Self { client, options })
     }
 
+    /// Where Omni is: an origin.
+    pub fn base_url(&self) -> &Url {
+        &self.options.base_url
+    }
+
     pub(super) fn result_max_bytes(&self) -> usize {
         self.options.result_max_bytes
     }

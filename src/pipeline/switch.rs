@@ -19,10 +19,11 @@ use crate::store::{Store, StoreError};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What is held back. Clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Switch {
     held: Arc<watch::Sender<Held>>,
     in_work: Arc<AtomicUsize>,
+    readiness: Handle,
 }
 
 #[derive(Default)]
@@ -40,12 +41,20 @@ pub struct Gate {
 }
 
 impl Switch {
+    /// A switch that tells what is held back.
+    pub fn new(readiness: Handle) -> Self {
+        Self { held: Arc::default(), in_work: Arc::default(), readiness }
+    }
+
     /// Nothing new is begun by this process any more.
     pub fn drain(&self, who: &str) {
-        if !self.held.send_if_modified(|held| !std::mem::replace(&mut held.drains, true)) {
-            return;
+        let first = self.held.send_if_modified(|held| {
+            self.readiness.not_ready("draining");
+            !std::mem::replace(&mut held.drains, true)
+        });
+        if first {
+            info!(who, "draining");
         }
-        info!(who, "draining");
     }
 
     /// Whether nothing new is begun.
@@ -123,28 +132,25 @@ impl Drop for Handling {
 }
 
 /// Looks at what is paused until the stop. While Redis is away, what was seen last holds.
-pub async fn run(store: Store, switch: Switch, readiness: Handle, stop: Stop) -> Result<(), StoreError> {
-    let mut changes = switch.held.subscribe();
+pub async fn run(store: Store, switch: Switch, stop: Stop) -> Result<(), StoreError> {
     while !stop.is_requested() {
-        if switch.drains() {
-            readiness.not_ready("draining");
-        }
         match store.pauses().await {
             Ok(all) => {
                 let paused: Vec<Pausable> = all.into_iter().map(|pause| pause.what).collect();
-                match paused.iter().filter(|what| matches!(what, Pausable::Tenant(_))).count() {
-                    _ if switch.drains() => {}
-                    0 => readiness.ready(),
-                    1 => readiness.degraded("1 tenant is paused"),
-                    some => readiness.degraded(format!("{some} tenants are paused")),
-                }
-                switch.held.send_modify(|held| held.paused = Some(paused));
+                switch.held.send_modify(|held| {
+                    match paused.iter().filter(|what| matches!(what, Pausable::Tenant(_))).count() {
+                        _ if held.drains => {}
+                        0 => switch.readiness.ready(),
+                        1 => switch.readiness.degraded("1 tenant is paused"),
+                        some => switch.readiness.degraded(format!("{some} tenants are paused")),
+                    }
+                    held.paused = Some(paused);
+                });
             }
             Err(error) => tracing::debug!(error = %chain(&error), "cannot see what is paused"),
         }
         tokio::select! {
             () = tokio::time::sleep(hasten(LOOK)) => {}
-            _ = changes.wait_for(|held| held.drains), if !switch.drains() => {}
             () = stop.requested() => {}
         }
     }

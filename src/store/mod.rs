@@ -4,7 +4,7 @@
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`runs`], [`cancel`]; what they
 //! count stands in [`backlog`], what waits in [`lag`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an
 //! MCP session is in [`mcp`], what is paused in [`pauses`], who changed what in [`audit`]; what is left to tell of a prompt is
-//! read in [`story`], how Redis is in [`state`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it.
+//! read in [`story`], how Redis is in [`state`] and, watched, in [`health`] and [`gauges`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it.
 //! [`connection`] survives restarts,
 //! dead connections and failovers.
 
@@ -23,6 +23,7 @@ pub mod due;
 pub mod embedded;
 mod error;
 pub mod follow;
+pub mod gauges;
 pub mod health;
 pub mod inbox;
 pub mod keys;

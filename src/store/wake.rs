@@ -12,6 +12,10 @@ use tokio::sync::Notify;
 
 use super::{Store, StoreError};
 use crate::model::Conversation;
+use crate::runtime::Stop;
+
+/// Pause before another subscription is made.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Who waits for which conversation.
 #[derive(Clone, Default)]
@@ -40,6 +44,21 @@ impl Wake {
             .or_insert_with(|| Watched { notify: Arc::default(), readers: 0 });
         entry.readers += 1;
         Watch { wake: self.clone(), conversation: conversation.as_str().to_owned(), notify: entry.notify.clone() }
+    }
+
+    /// Listens until the stop; again where the subscription breaks.
+    pub async fn run(self, store: Store, stop: Stop) -> Result<(), StoreError> {
+        while !stop.is_requested() {
+            tokio::select! {
+                _ended = self.listen(&store) => {}
+                () = stop.requested() => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = stop.requested() => {}
+            }
+        }
+        Ok(())
     }
 
     /// Listens until the subscription breaks. Wakes everybody once it stands.

@@ -32,6 +32,7 @@ fn every_command_explains_itself_and_its_exit_codes() {
         "audit",
         "audit list",
         "doctor",
+        "health",
         "users",
         "users resolve",
         "users forget",

@@ -7,6 +7,7 @@ mod config;
 mod dead;
 mod demo;
 mod embedded;
+mod health;
 mod help;
 mod operator;
 mod serve;

@@ -33,7 +33,7 @@ pub(super) async fn show(operator: Operator, State(services): State<Services>) -
     let mut pauses = services.pauses.list().await.unwrap_or_default();
     // What holds a tenant back concerns who sees it.
     pauses.retain(|pause| operator.access.of_everybody().is_ok() || matches!(pause.what, Pausable::Stage(_)));
-    let (report, now) = (services.readiness.report(), services.clock.now());
+    let (report, now) = (services.own.readiness.report(), services.clock.now());
     let dead = looks.last().map_or(0, |look| look.dead);
     Page(Overview { frame, report, plots: plots(&looks), now, pauses, dead })
 }

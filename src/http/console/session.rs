@@ -54,7 +54,7 @@ impl Operator {
 
     fn of_cookie(services: &Services, tokens: &Tokens, headers: &HeaderMap) -> Option<Self> {
         let granted = tokens.read(Purpose::Console, cookie(headers)?).ok()?;
-        Self::of(services.callers.named(&granted.subject)?)
+        Self::of(services.own.callers.named(&granted.subject)?)
     }
 }
 
@@ -62,7 +62,7 @@ impl FromRequestParts<Services> for Operator {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Response> {
-        if services.callers.is_empty() {
+        if services.own.callers.is_empty() {
             auth::from_here(&parts.headers, &[]).map_err(IntoResponse::into_response)?;
             return Ok(Self { access: Access::of_operator(), may_change: true });
         }
@@ -135,8 +135,8 @@ pub(super) async fn sign_in(
     Form(Credentials { key, to }): Form<Credentials>,
 ) -> Result<Response, Problem> {
     let Some(console) = &services.console else { return Ok(Redirect::to(HOME).into_response()) };
-    let caller = services.callers.authenticate(key.trim());
-    let heard = services.attempts.hear(peer.ip(), caller.map(|caller| caller.name.as_str()), Instant::now());
+    let caller = services.own.callers.authenticate(key.trim());
+    let heard = services.own.attempts.hear(peer.ip(), caller.map(|caller| caller.name.as_str()), Instant::now());
     heard.map_err(auth::too_many)?;
     let Some(caller) = caller else { return Ok(login(&services, to, Some("This is no caller's key."))) };
     if Operator::of(caller).is_none() {

@@ -46,7 +46,7 @@ fn stages(bed: &Bed) -> (Submitter, Process) {
         webhook: None,
         pace: Pace { after: None, deadline: minute, max_wait: minute, tuning: Tuning::default() },
         weight: Box::new(|_| 1),
-        switch: Switch::default(),
+        switch: Switch::new(Readiness::new().register("operator")),
         short: Mutex::default(),
     };
     let (store, clock) = (bed.store.clone(), Clock::system());
