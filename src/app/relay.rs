@@ -86,11 +86,15 @@ impl App {
             None => None,
         };
         let operator = readiness.register("operator");
+        if omni.is_none() {
+            // Nothing can be paused here.
+            operator.ready();
+        }
         let own = Arc::new(Own {
             callers: config.callers.clone(),
             attempts: Attempts::default(),
             cors_origins: config.http.cors_origins.clone(),
-            switch: Switch::new(operator.clone()),
+            switch: Switch::new(operator),
             readiness,
             metrics: parts.metrics.clone(),
         });
@@ -112,10 +116,8 @@ impl App {
             parts.lifecycle.spawn("wake", services.wake.run(store.clone(), stop));
             parts.lifecycle.spawn("runs", runs::run(services.runs, parts.lifecycle.clone()));
         }
-        match omni {
-            Some((reach, intake)) => stages(config, &parts, &store, pace, reach, intake, &served.own),
-            // Nothing can be paused here.
-            None => operator.ready(),
+        if let Some((reach, intake)) = omni {
+            stages(config, &parts, &store, pace, reach, intake, &served.own);
         }
         Ok(Self { address, admin_address, store })
     }

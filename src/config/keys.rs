@@ -39,7 +39,7 @@ pub const KEYS: &[Key] = &[
     key("omni.adopt_conversations", "false", FLAG, "let callers with a tenant continue Omni conversations the relay does not know"),
     key("omni.allow_http", "false", FLAG, "allow plain http to hosts other than this one"),
     key("webhook.public_url", "", "the https address under which Omni reaches /webhooks/omni", "sent to Omni as it stands; without it no webhook is asked for and jobs are polled"),
-    key("webhook.secrets", "", SECRETS, "the first signs new jobs, every one verifies; required with webhook.public_url by receive and submit, and by receive without submit").secret(),
+    key("webhook.secrets", "", SECRETS, "the first signs new jobs, every one verifies; required with webhook.public_url, unless roles is process alone, and by receive without submit").secret(),
     key("webhook.tolerance", "5m", DURATION, "how far a webhook's timestamp may lie from now, either way"),
     key("reconcile.after", "75s", DURATION, "when a quiet job is looked at first, where a webhook was asked for"),
     key("jobs.deadline", "5m", DURATION, "how long a job may run, from its submission"),

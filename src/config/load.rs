@@ -201,8 +201,10 @@ fn omni(reader: &mut Reader, roles: &BTreeSet<Role>) -> Option<OmniConfig> {
 fn webhook(reader: &mut Reader, roles: &BTreeSet<Role>) -> WebhookConfig {
     let public_url = reader.optional("webhook.public_url", values::web_address);
     let secrets = reader.secrets("webhook.secrets");
-    let (receives, submits) = (roles.contains(&Role::Receive), roles.contains(&Role::Submit));
-    let wanted = if public_url.is_some() { receives || submits } else { receives && !submits };
+    let has = |role| roles.contains(&role);
+    let uses = has(Role::Receive) || has(Role::Submit) || has(Role::Api);
+    let others_sign = has(Role::Receive) && !has(Role::Submit);
+    let wanted = (public_url.is_some() && uses) || others_sign;
     if wanted && secrets.is_empty() && reader.sound(&["webhook.secrets"]) {
         reader.missing("webhook.secrets");
     }

@@ -72,7 +72,8 @@ mod tests {
             ("receive,submit", "", false),
             ("receive,submit", url, true),
             ("submit", url, true),
-            ("process,api", url, false),
+            ("process,api", url, true),
+            ("process", url, false),
         ] {
             let sources = least().with("roles", roles).with("webhook.public_url", url);
             match Config::load(sources) {

@@ -75,8 +75,8 @@ pub struct OmniConfig {
 pub struct WebhookConfig {
     /// `None`: no webhook is asked for.
     pub public_url: Option<Url>,
-    /// The first signs new jobs, every one verifies. Not empty where a role needs them: signing for `public_url`, or
-    /// receiving what another process asks for.
+    /// The first signs new jobs, every one verifies. Not empty where a role needs them: for `public_url`, or to receive
+    /// what another process asks for.
     pub secrets: Vec<SecretString>,
     /// How far a webhook's timestamp may lie from our clock, either way.
     pub tolerance: Duration,
