@@ -14,6 +14,7 @@ mod openapi;
 mod readers;
 mod recorded;
 mod redis;
+mod roles;
 mod secrets;
 #[cfg(feature = "failpoints")]
 mod seeds;

@@ -1,4 +1,4 @@
-//! `deploy/redis.acl`: its user can do all that the relay does, and nothing else.
+//! `deploy/redis.acl`: its users can do all that the relay, or each of its roles, does, and nothing else.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,30 @@ use serde_json::{Value, json};
 
 use super::forms::core_story;
 use crate::redis::TestRedis;
-use crate::world::{Setting, World, eventually};
+use crate::roles::APART;
+use crate::world::{ALL, Setting, World, eventually};
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/redis.acl")
 }
 
-/// A world whose relay is the user `relay`; tests look at it as the default user.
-async fn world(url: &str) -> World {
+/// A world whose relay is the user `relay`, or whose processes are the users of their roles; tests look at it as the default
+/// user.
+async fn world(url: &str, processes: &'static [&'static str]) -> World {
     let ms = Duration::from_millis;
     let tuning =
         Tuning { lookups: (ms(150), ms(400)), slowest: ms(300), insist: ms(300), idle: ms(10), ..Tuning::default() };
-    let relay = url.replace("redis://", "redis://relay:any@");
+    let server = url.to_owned();
     let setting = Setting::config(move |sources| {
-        sources.with("redis.url", relay.as_str()).with("reconcile.after", "300ms").with("pipeline.claim_after", "300ms")
+        let user = match sources.env["OMNI_RELAY__ROLES"].as_str() {
+            ALL => "relay".to_owned(),
+            role => format!("relay-{role}"),
+        };
+        let url = server.replace("redis://", &format!("redis://{user}:any@"));
+        sources.with("redis.url", url).with("reconcile.after", "300ms").with("pipeline.claim_after", "300ms")
     });
-    World::with(Setting { redis: Some(url.to_owned()), namespace: Some("relay".to_owned()), tuning, ..setting }).await
+    let (redis, namespace) = (Some(url.to_owned()), Some("relay".to_owned()));
+    World::with(Setting { redis, namespace, tuning, processes, ..setting }).await
 }
 
 async fn on<T: redis::FromRedisValue>(url: &str, line: &str) -> redis::RedisResult<T> {
@@ -38,9 +46,18 @@ async fn on<T: redis::FromRedisValue>(url: &str, line: &str) -> redis::RedisResu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_relays_user_has_every_right_that_it_uses() {
+    nothing_is_denied(&[ALL]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_has_every_right_that_it_uses() {
+    nothing_is_denied(&APART).await;
+}
+
+async fn nothing_is_denied(processes: &'static [&'static str]) {
     let server = TestRedis::private_as(&file()).await;
     let url = server.url();
-    let mut world = world(&url).await;
+    let mut world = world(&url, processes).await;
     core_story(&world).await;
 
     // A webhook that nobody understands, one that never comes, and a create whose answer is lost.
@@ -56,9 +73,16 @@ async fn the_relays_user_has_every_right_that_it_uses() {
     let refused = world.ask("revenue by shop").await;
     world.eventually_answered(&refused).await;
     world.sim.next_job(Behaviour::new().held());
-    let running = world.ask_in("line", "revenue by town").await;
+    let curious = json!({"prompt": "revenue by town", "conversation": "line", "progress": true});
+    let running = world.ask_with(curious).await;
     let waiting = world.ask_in("line", "and by street").await;
     world.eventually_in(&running, "submitted").await;
+    let metadata = json!({"promptId": running.id, "conversation": running.conversation});
+    let report = json!({"jobId": world.record(&running.id).await["jobId"], "status": "EXECUTING", "metadata": metadata,
+                        "progress": {"iteration": 1}});
+    assert_eq!(world.webhook(report.to_string().as_bytes()).await.status(), 200);
+    let told = world.entries("line").await;
+    assert!(told.iter().any(|entry| entry["type"] == "omni.job.progress"), "{told:?}");
     for asked in [&waiting, &running] {
         world.cancel(asked).await;
         assert_eq!(world.eventually_ends(asked).await["type"], "omni.cancelled");
@@ -111,8 +135,7 @@ async fn the_relays_user_has_every_right_that_it_uses() {
     left_behind(&mut world).await;
     let denied: Vec<redis::Value> = on(&url, "ACL LOG").await.unwrap();
     assert!(denied.is_empty(), "{denied:#?}");
-    let risks = world.get("/readyz").await;
-    assert_eq!(risks.status(), 200);
+    assert_eq!(world.get("/readyz").await.status(), 200);
 }
 
 /// Some wait for their tenant's turn.
@@ -185,6 +208,37 @@ async fn what_the_relay_does_not_need_is_refused() {
         refused("worker", line).await;
     }
     refused("probe", "GET {relay}:inbox").await;
+    // What another role does.
+    for (role, lines) in [
+        (
+            "receive",
+            &[
+                "XADD {relay}:prompts * entry x",
+                "XRANGE {relay}:inbox - +",
+                "XDEL {relay}:inbox 1-1",
+                "GET {relay}:user:x",
+                "SUBSCRIBE relay:wake",
+            ][..],
+        ),
+        (
+            "submit",
+            &["SET {relay}:seen:event:x 1", "XADD {relay}:audit * who x", "GET {relay}:mcp:x", "HGETALL {relay}:run:1"],
+        ),
+        (
+            "process",
+            &[
+                "XADD {relay}:unhandled * body x",
+                "SET {relay}:intake:lease x",
+                "GET {relay}:idempotency::x",
+                "ZRANGE {relay}:runs 0 -1",
+            ],
+        ),
+        ("api", &["XREADGROUP GROUP relay me STREAMS {relay}:inbox >", "XCLAIM {relay}:prompts relay me 0 1-1"]),
+    ] {
+        for line in lines.iter().chain(&["FLUSHALL", "CONFIG GET *", "KEYS *", "GET other", "PUBLISH other:wake x"]) {
+            refused(&format!("relay-{role}"), line).await;
+        }
+    }
     let _: String = on(&as_user("worker"), "XADD {relay}:intake * data {}").await.unwrap();
     assert_eq!(on::<String>(&as_user("probe"), "PING").await.unwrap(), "PONG");
     // A script has the rights of whoever runs it.
@@ -231,20 +285,23 @@ fn the_rights_are_those_that_the_source_uses() {
     // Asked of sentinels, not of servers.
     used.remove("sentinel");
     let text = std::fs::read_to_string(file()).unwrap();
-    let line = text.lines().find(|line| line.starts_with("user relay ")).unwrap();
-    let granted: BTreeSet<String> = line
-        .split(' ')
-        .filter_map(|word| word.strip_prefix('+'))
-        .map(|command| command.split('|').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(granted, used);
+    let granted = |user: &str| -> BTreeSet<&str> {
+        let line = text.lines().find(|line| line.starts_with(&format!("user {user} "))).unwrap();
+        line.split(' ').filter_map(|word| word.strip_prefix('+')).collect()
+    };
+    let relay = granted("relay");
+    let commands: BTreeSet<String> =
+        relay.iter().map(|command| command.split('|').next().unwrap().to_owned()).collect();
+    assert_eq!(commands, used);
+    let roles: BTreeSet<&str> = APART.iter().flat_map(|role| granted(&format!("relay-{role}"))).collect();
+    assert_eq!(roles, relay, "each is some role's, and no role has another");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_without_a_right_says_so_and_is_not_ready() {
     let server = TestRedis::private_as(&file()).await;
     let _: String = on(&server.url(), "ACL SETUSER relay -ping").await.unwrap();
-    let mut world = world(&server.url()).await;
+    let mut world = world(&server.url(), &[ALL]).await;
     eventually("it is not ready", async || (world.get("/readyz").await.status() == 503).then_some(())).await;
     let _: String = on(&server.url(), "ACL SETUSER relay +ping").await.unwrap();
     let dana = User::new("dana", "Dana");

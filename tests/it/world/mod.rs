@@ -11,7 +11,7 @@ mod process;
 use std::time::Duration;
 
 use omni_relay::app::{App, Parts};
-use omni_relay::config::Config;
+use omni_relay::config::{Config, Sources};
 use omni_relay::runtime::{Clock, Lifecycle, Metrics, Outcome};
 use omni_relay::simulator::{Options, Simulator, User};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(crate) use check::rank;
 #[cfg(feature = "failpoints")]
 pub(crate) use look::event;
 pub(crate) use look::{eventually, is_terminal, within};
-pub(crate) use parts::{MODEL, SECRET, Setting, free_port, sources};
+pub(crate) use parts::{ALL, MODEL, SECRET, Setting, free_port, sources};
 pub(crate) use process::Process;
 
 /// Longest time anything in a story may take.
@@ -34,8 +34,12 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) namespace: String,
     pub(crate) redis_url: String,
+    /// Where `/v1` answers.
     pub(crate) url: String,
+    /// Where webhooks are taken.
+    pub(crate) receiver: String,
     pub(crate) http: Client,
+    ports: Option<[u16; 2]>,
     setting: Setting,
     relay: Option<Lifecycle>,
 }
@@ -78,6 +82,8 @@ impl World {
             namespace,
             redis_url,
             url: String::new(),
+            receiver: String::new(),
+            ports: None,
             http: Client::new(),
             setting,
             relay: None,
@@ -89,11 +95,10 @@ impl World {
     /// Starts the relay (again); on the same port, so that webhooks find it.
     pub(crate) async fn start(&mut self) {
         assert!(self.relay.is_none(), "the relay runs already");
-        let port = self.url.rsplit_once(':').map(|(_, port)| port.parse().unwrap());
-        let (url, relay) = self.relay(port).await;
-        Contract::of(&url).await;
-        self.url = url;
-        self.relay = Some(relay);
+        let (ports, relay) = self.relay(self.ports).await;
+        [self.url, self.receiver] = ports.map(at);
+        Contract::of(&self.url).await;
+        (self.ports, self.relay) = (Some(ports), Some(relay));
     }
 
     /// Starts another replica, on a port of its own. Whoever asked for it stops it.
@@ -101,24 +106,43 @@ impl World {
         self.relay(None).await.1
     }
 
-    async fn relay(&self, port: Option<u16>) -> (String, Lifecycle) {
-        for _ in 0..20 {
-            let port = port.unwrap_or_else(free_port);
+    /// All processes of a relay, as one.
+    async fn relay(&self, ports: Option<[u16; 2]>) -> ([u16; 2], Lifecycle) {
+        'again: for _ in 0..20 {
+            let ports = ports.unwrap_or_else(|| match self.setting.processes {
+                [_] => [free_port(); 2],
+                _ => [free_port(), free_port()],
+            });
             let lifecycle = Lifecycle::new();
-            let sources = sources(&self.redis_url, &self.namespace, port, &self.sim.url());
-            let config = Config::load((self.setting.adjust)(sources)).expect("a configuration").config;
-            let parts = Parts {
-                clock: self.clock.clone(),
-                patience: (8, Duration::from_millis(20)),
-                tuning: self.setting.tuning,
-                budget_window: self.setting.minute.0 + self.setting.minute.1,
-                ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
-            };
-            if App::start(&config, parts).await.is_ok() {
-                return (format!("http://127.0.0.1:{port}"), lifecycle);
+            for roles in self.setting.processes {
+                let config = Config::load(self.sources(roles, ports)).expect("a configuration").config;
+                let parts = Parts {
+                    clock: self.clock.clone(),
+                    patience: (8, Duration::from_millis(20)),
+                    tuning: self.setting.tuning,
+                    budget_window: self.setting.minute.0 + self.setting.minute.1,
+                    ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
+                };
+                if App::start(&config, parts).await.is_err() {
+                    continue 'again;
+                }
             }
+            return (ports, lifecycle);
         }
         panic!("the relay did not start");
+    }
+
+    /// The configuration of the process with these roles. Who only receives knows nothing of Omni.
+    fn sources(&self, roles: &str, [api, receiver]: [u16; 2]) -> Sources {
+        let port = if roles.contains("api") { api } else { receiver };
+        let port = if roles.contains("api") || roles.contains("receive") { port } else { 0 };
+        let sources = sources(&self.redis_url, &self.namespace, port, &self.sim.url());
+        let sources = sources.with("webhook.public_url", format!("{}/webhooks/omni", at(receiver)));
+        let mut sources = (self.setting.adjust)(sources.with("roles", roles));
+        if roles == "receive" {
+            sources.env.retain(|name, _| !name.contains("__OMNI__"));
+        }
+        sources
     }
 
     /// Stops the relay as a deployment would.
@@ -127,11 +151,9 @@ impl World {
         relay.stop(Duration::from_secs(5)).await
     }
 
-    /// The configuration of this world's relay, for a process.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let port = self.url.rsplit_once(':').expect("a port").1.parse().unwrap();
-        let sources = (self.setting.adjust)(sources(&self.redis_url, &self.namespace, port, &self.sim.url()));
-        sources.env.into_iter().collect()
+    /// The configuration of this world's relay, for a process with these roles.
+    pub(crate) fn environment(&self, roles: &str) -> Vec<(String, String)> {
+        self.sources(roles, self.ports.expect("it was started")).env.into_iter().collect()
     }
 
     pub(crate) async fn post(&self, body: &Value) -> reqwest::Response {
@@ -187,7 +209,7 @@ impl World {
     pub(crate) async fn webhook(&self, body: &[u8]) -> reqwest::Response {
         let timestamp = self.clock.now().as_second().to_string();
         let signature = omni_relay::omni::signature::sign(&SECRET.into(), &timestamp, body);
-        let request = self.http.post(format!("{}/webhooks/omni", self.url)).body(body.to_vec());
+        let request = self.http.post(format!("{}/webhooks/omni", self.receiver)).body(body.to_vec());
         let request = request.header("X-Omni-Signature-Timestamp", timestamp).header("X-Omni-Signature", signature);
         request.send().await.expect("the relay answers")
     }
@@ -195,7 +217,7 @@ impl World {
     /// Creates a job at Omni without the relay, with its address and secret: the job's id and its conversation.
     pub(crate) async fn create_elsewhere(&self, prompt: &str) -> (uuid::Uuid, uuid::Uuid) {
         let body = json!({"modelId": MODEL, "prompt": prompt, "webhookSigningSecret": SECRET,
-                          "webhookUrl": format!("{}/webhooks/omni", self.url)});
+                          "webhookUrl": format!("{}/webhooks/omni", self.receiver)});
         let request = reqwest::Client::new()
             .post(format!("{}/api/v1/ai/jobs", self.sim.url()))
             .bearer_auth("omni_osk_test")
@@ -228,6 +250,10 @@ impl Drop for World {
             });
         });
     }
+}
+
+fn at(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 async fn answered(request: Call) -> (u16, Value) {

@@ -10,6 +10,9 @@ use omni_relay::pipeline::reconcile::Tuning;
 pub(crate) const MODEL: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const SECRET: &str = "whsec-of-the-tests";
 
+/// Every role.
+pub(crate) const ALL: &str = "receive,submit,process,api";
+
 /// How a world differs from the usual one.
 pub(crate) struct Setting {
     /// A Redis of its own.
@@ -28,7 +31,9 @@ pub(crate) struct Setting {
     pub(crate) api_keys: Vec<String>,
     /// What the relay and the simulator take for a minute of the budget, and the relay's margin on it.
     pub(crate) minute: (Duration, Duration),
-    /// Changes the configuration.
+    /// The roles of each process that the relay is made of; one has `api`, and one `receive`.
+    pub(crate) processes: &'static [&'static str],
+    /// Changes the configuration; of each process, by its roles.
     pub(crate) adjust: Box<dyn Fn(Sources) -> Sources + Send + Sync>,
 }
 
@@ -43,6 +48,7 @@ impl Default for Setting {
             api_keys: Vec::new(),
             tuning: Tuning::default(),
             minute: (Duration::from_mins(1), Duration::from_secs(1)),
+            processes: &[ALL],
             adjust: Box::new(|sources| sources),
         }
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use super::{World, eventually};
+use super::{ALL, World, eventually};
 
 /// `serve`, as a process.
 pub(crate) struct Process {
@@ -26,9 +26,14 @@ impl Process {
 
     /// The same without waiting.
     pub(crate) fn spawn(world: &World, environment: &[(&str, &str)]) -> Self {
+        Self::of(world, ALL, environment)
+    }
+
+    /// One with these roles, without waiting.
+    pub(crate) fn of(world: &World, roles: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_omni-relay"));
         command.arg("serve").env_clear().stdout(Stdio::null()).stderr(Stdio::piped());
-        for (name, value) in world.environment() {
+        for (name, value) in world.environment(roles) {
             command.env(name, value);
         }
         command.envs(environment.iter().copied());
