@@ -137,12 +137,13 @@ fn config(reader: &mut Reader, rust_log: Option<&String>) -> Config {
     config
 }
 
+/// After a problem none, so that no setting is missed for a role that may not have been meant.
 fn roles(reader: &mut Reader) -> BTreeSet<Role> {
     let roles: BTreeSet<Role> = reader.list("roles", Role::parse).into_iter().collect();
     if roles.is_empty() {
         reader.reject("roles");
     }
-    roles
+    if reader.sound(&["roles"]) { roles } else { BTreeSet::new() }
 }
 
 fn redis(reader: &mut Reader) -> RedisConfig {
