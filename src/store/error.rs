@@ -2,6 +2,8 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::shape::SHAPE;
+
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -15,6 +17,12 @@ pub enum StoreError {
     /// Fewer replicas than demanded hold it: what the move wrote may stand, and may be lost with the master.
     #[error("too few replicas hold what was written")]
     NotReplicated,
+    /// A newer version of the relay has stored here: nothing is moved, so that nothing is misread.
+    #[error("redis holds what a newer version stored (shapes of version {stored}; this one reads {SHAPE})")]
+    Newer {
+        /// The version that stands there.
+        stored: u32,
+    },
     /// A consumer group is gone (flushed, or lost in a failover).
     #[error("the consumer group is gone")]
     NoGroup,
@@ -32,7 +40,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether waiting helps.
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::NotReady(_) | Self::NotReplicated)
+        matches!(self, Self::Unavailable(_) | Self::NotReady(_) | Self::NotReplicated | Self::Newer { .. })
     }
 }
 

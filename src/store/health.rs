@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::{Store, StoreError};
 use crate::runtime::readiness::Handle;
@@ -15,6 +15,8 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Away,
+    /// It answers, and holds what a newer version stored.
+    Newer,
     /// It answers, and too few replicas hold what it is given.
     Short,
     Well,
@@ -24,27 +26,14 @@ enum Seen {
 pub async fn run(store: Store, readiness: Handle, stop: Stop) -> Result<(), StoreError> {
     let mut before = None;
     while !stop.is_requested() {
-        let answer = store.redis.ping().await;
-        metrics::gauge!("omni_relay_redis_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
-        let seen = match &answer {
-            Err(_) => Seen::Away,
-            Ok(()) => match store.redis.prove(&store.keys.replicated).await {
-                Ok(()) => Seen::Well,
-                Err(error) => {
-                    debug!(error = %chain(&error), "replicas do not answer for what redis is given");
-                    Seen::Short
-                }
-            },
-        };
+        let (seen, why) = look(&store).await;
+        metrics::gauge!("omni_relay_redis_up").set(if seen == Seen::Away { 0.0 } else { 1.0 });
         if before != Some(seen) {
-            if let Err(error) = &answer {
-                warn!(error = %chain(error), "redis does not answer");
-            } else {
-                info!("redis answers");
+            tell(&readiness, seen, why.as_ref());
+            if seen != Seen::Away {
                 // Again after every interruption: it may be another server now.
                 tell_risks(&store).await;
             }
-            tell(&readiness, seen);
         }
         before = Some(seen);
         tokio::select! {
@@ -55,12 +44,39 @@ pub async fn run(store: Store, readiness: Handle, stop: Stop) -> Result<(), Stor
     Ok(())
 }
 
-fn tell(readiness: &Handle, seen: Seen) {
+/// How it is, and what says so where it is not well.
+async fn look(store: &Store) -> (Seen, Option<StoreError>) {
+    if let Err(error) = store.redis.ping().await {
+        return (Seen::Away, Some(error));
+    }
+    match store.meet().await {
+        Ok(()) => {}
+        Err(error @ StoreError::Newer { .. }) => return (Seen::Newer, Some(error)),
+        Err(error) => return (Seen::Away, Some(error)),
+    }
+    match store.redis.prove(&store.keys.replicated).await {
+        Ok(()) => (Seen::Well, None),
+        Err(error) => (Seen::Short, Some(error)),
+    }
+}
+
+fn tell(readiness: &Handle, seen: Seen, why: Option<&StoreError>) {
+    let why = why.map(|error| chain(error)).unwrap_or_default();
     match seen {
-        Seen::Well => readiness.ready(),
-        Seen::Away => readiness.not_ready("redis does not answer"),
+        Seen::Well => {
+            info!("redis answers");
+            readiness.ready();
+        }
+        Seen::Away => {
+            warn!(error = %why, "redis does not answer");
+            readiness.not_ready("redis does not answer");
+        }
+        Seen::Newer => {
+            warn!(error = %why, "holding back until this process is replaced by a newer version");
+            readiness.not_ready("redis holds what a newer version stored");
+        }
         Seen::Short => {
-            warn!("redis has too few replicas that hold what it is given: nothing is accepted");
+            warn!(error = %why, "redis has too few replicas that hold what it is given: nothing is accepted");
             readiness.not_ready("redis has too few replicas");
         }
     }

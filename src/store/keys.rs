@@ -33,6 +33,7 @@
 //! | `{N}:user:<hash>` | string | Omni's id of the embed user with this external id (its hash), or `-`: nobody | 24 h; `-` 30 s |
 //! | `{N}:mcp:<hash>` | string | an MCP session of Omni's (the hash of its name): whose it is (a hash), and the Omni key it was opened with | 24 h after its last use |
 //! | `{N}:unhandled` | stream | valid events nobody understands | about 10,000 |
+//! | `{N}:shape` | string | the newest version of stored shapes that a relay which ran here stores: see `shape` | for good |
 //! | `{N}:replicated` | string | written where replicas are waited for | a minute; only with `durability.replicas` |
 //! | `{N}:answers` | stream | every terminal entry and `omni.delayed` | configured age and length |
 //!
@@ -93,6 +94,8 @@ pub struct Keys {
     pub unhandled: String,
     /// `{N}:answers`
     pub answers: String,
+    /// `{N}:shape`
+    pub shape: String,
     /// `{N}:replicated`
     pub replicated: String,
     /// `N:wake`
@@ -125,6 +128,7 @@ impl Keys {
             paused: control("paused"),
             unhandled: control("unhandled"),
             answers: control("answers"),
+            shape: control("shape"),
             replicated: control("replicated"),
             wake: format!("{namespace}:wake"),
         }

@@ -4,7 +4,8 @@
 //! moves: [`accept`], [`submit`], [`inbox`], [`publish`], [`settle`], [`due`], [`reconcile`], [`dead`], [`runs`], [`cancel`]; what they
 //! count stands in [`backlog`], what waits in [`lag`], whom Omni knows in [`users`], files that go along in [`attachments`], whose an
 //! MCP session is in [`mcp`], what is paused in [`pauses`], who changed what in [`audit`]; what is left to tell of a prompt is
-//! read in [`story`], how Redis is in [`state`] and, watched, in [`health`] and [`gauges`]. A [`delivery::Delivery`] is work that is held and is consumed by settling it.
+//! read in [`story`], how Redis is in [`state`] and, watched, in [`health`] and [`gauges`], which version stored it in [`shape`]. A
+//! [`delivery::Delivery`] is work that is held and is consumed by settling it.
 //! [`connection`] survives restarts,
 //! dead connections and failovers.
 
@@ -38,6 +39,7 @@ mod risks;
 pub mod runs;
 mod script;
 pub mod settle;
+pub mod shape;
 pub mod state;
 pub mod story;
 pub mod streams;
@@ -47,6 +49,7 @@ pub mod users;
 pub mod wake;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 pub use error::StoreError;
@@ -75,13 +78,16 @@ pub struct Store {
     pub(crate) redis: Redis,
     pub(crate) keys: Arc<Keys>,
     pub(crate) policy: Arc<Policy>,
+    /// The version of stored shapes that was seen last.
+    shape: Arc<AtomicU32>,
 }
 
 impl Store {
     /// A store on `redis` in one namespace.
     pub fn new(redis: Redis, namespace: &str, policy: Policy) -> Self {
         let keys = Keys::new(namespace);
-        Self { redis: redis.at_home(&keys.prompts), keys: Arc::new(keys), policy: Arc::new(policy) }
+        let redis = redis.at_home(&keys.prompts);
+        Self { redis, keys: Arc::new(keys), policy: Arc::new(policy), shape: Arc::default() }
     }
 
     /// The names of everything.

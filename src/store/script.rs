@@ -57,16 +57,18 @@ impl<'a> Call<'a> {
 impl Store {
     /// Runs a move whose reply is a list of words, the first of which says what happened.
     pub(super) async fn words(&self, call: &Call<'_>) -> Result<Vec<String>, StoreError> {
-        self.redis.run(call, None).await
+        self.reply(call).await
     }
 
     /// Runs a move that counts once as many replicas hold it as the configuration demands. Moves of one slot share `mark`.
     pub(super) async fn durably<T: FromRedisValue>(&self, call: &Call<'_>, mark: &str) -> Result<T, StoreError> {
+        self.fits().await?;
         self.redis.run(call, Some(mark)).await
     }
 
     /// Runs a move with another kind of reply.
     pub(super) async fn reply<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        self.fits().await?;
         self.redis.run(call, None).await
     }
 }

@@ -38,6 +38,7 @@ impl Consumer {
     /// Reads at most `count` new entries, waiting at most `block` for the first. A lost group is made again at 0: nothing
     /// that was not delivered is skipped.
     pub async fn read(&mut self, count: usize, block: Duration) -> Result<Vec<Delivery>, StoreError> {
+        self.store.fits().await?;
         // Taken out for the time of the read: whatever interrupts it also drops the connection, so that no reply moves
         // entries to a consumer that does not listen.
         let mut connection = match self.connection.take() {
@@ -64,6 +65,7 @@ impl Consumer {
 
     /// Takes over at most `count` entries that nobody renewed for `idle`.
     pub async fn claim(&self, count: usize, idle: Duration) -> Result<Vec<Delivery>, StoreError> {
+        self.store.fits().await?;
         let mut pending = redis::cmd("XPENDING");
         pending.arg(self.key()).arg(Keys::GROUP).arg("IDLE").arg(millis(idle)).arg("-").arg("+").arg(count);
         let abandoned: Vec<(String, String, u64, u64)> = match self.store.redis.query(&pending).await {

@@ -61,6 +61,11 @@ impl Doctor {
             checks.push(Check::fail("redis", chain(&error), advice));
             return checks;
         }
+        if let Err(error) = self.store.fits().await {
+            let advice = "run the newest version that ever served here, commands too; see \"Upgrade and rollback\" in docs/RUNBOOK.md";
+            checks.push(Check::fail("stored shapes", chain(&error), advice));
+            return checks;
+        }
         checks.extend(self.redis().await);
         for stream in [Stream::Intake, Stream::Prompts, Stream::Inbox] {
             checks.push(self.stage(stream).await);

@@ -57,9 +57,9 @@ async fn what_nobody_signed_leaves_no_trace() {
     // Valid, and about nothing that ends: it is kept aside, and no stage stirs.
     let quiet = json!({"eventId": "e-0", "type": "job.noticed", "jobId": job}).to_string();
     assert_eq!(signed(&relay, &quiet).send().await.unwrap().status(), 200);
-    let before = super::eventually("every stage has its stream", || async {
+    let before = super::eventually("everything that comes with a start is there", || async {
         let found = everything(&relay).await;
-        (["intake", "prompts", "inbox", "unhandled"]
+        (["intake", "prompts", "inbox", "unhandled", "shape"]
             .iter()
             .all(|name| found.contains_key(&format!("{{{}}}:{name}", relay.namespace))))
         .then_some(found)

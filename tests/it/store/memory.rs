@@ -161,6 +161,7 @@ fn allowed(namespace: &str, key: &str) -> Option<(&'static str, Option<i64>)> {
         "dead" if name != "dead" => ("closed letter", Some(RETENTION)),
         "audit" => ("audit", None),
         "ended" => ("ended", None),
+        "shape" => ("shape", None),
         "user" => ("user", Some(DAY)),
         "unhandled" => ("unhandled", None),
         "answers" => ("answers", None),

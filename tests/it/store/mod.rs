@@ -29,6 +29,7 @@ mod replicas;
 mod runs;
 mod sentinel;
 mod settle;
+mod shape;
 mod storm;
 mod streams;
 mod submit;
