@@ -86,6 +86,50 @@ fn planted_imports_are_found() {
     assert!(violations("http", "#[cfg(test)] mod tests { use reqwest::get; }").is_empty());
 }
 
+/// A threat is covered by a test that is there, or by a file that is.
+#[test]
+fn the_threat_model_names_tests_that_are_there() {
+    let text = std::fs::read_to_string(root().join("docs/SECURITY.md")).unwrap();
+    let tests = tests();
+    let named: Vec<&str> =
+        text.split('`').skip(1).step_by(2).filter(|code| code.contains("::") && !code.ends_with('…')).collect();
+    assert!(named.len() > 80, "only {} tests were found in the document", named.len());
+    let missing: Vec<&&str> = named.iter().filter(|name| !tests.contains(**name)).collect();
+    assert!(missing.is_empty(), "no such test: {missing:#?}");
+    let files =
+        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("tests/") || code.starts_with("deploy/"));
+    let missing: Vec<&str> = files.filter(|file| !root().join(file).exists()).collect();
+    assert!(missing.is_empty(), "no such file: {missing:#?}");
+    assert!(!tests.contains("store::receive::nobody_wrote_this"));
+}
+
+/// Every test by its file: `store::receive::…` stands in `src/store/receive.rs` or `tests/it/store/receive.rs`, `cli::…` in
+/// `src/cli` or `tests/cli`, `fuzz::…` in `tests/fuzz`.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (folder, base) in [("src", "src"), ("tests/it", "tests/it"), ("tests/cli", "tests"), ("tests/fuzz", "tests")] {
+        let mut files = Vec::new();
+        collect(&root().join(folder), &mut files);
+        for file in files {
+            let path = file.strip_prefix(root().join(base)).unwrap().with_extension("");
+            let path: Vec<_> = path.iter().map(|part| part.to_string_lossy()).filter(|part| part != "mod").collect();
+            let source = std::fs::read_to_string(&file).unwrap();
+            let mut is_test = false;
+            for line in source.lines().map(str::trim) {
+                let line = line.strip_prefix("async ").unwrap_or(line);
+                if let Some(rest) = line.strip_prefix("fn ") {
+                    let name = rest.split('(').next().unwrap();
+                    if std::mem::take(&mut is_test) {
+                        found.insert(format!("{}::{name}", path.join("::")));
+                    }
+                }
+                is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            }
+        }
+    }
+    found
+}
+
 fn violations(room: &str, source: &str) -> Vec<String> {
     let (_, may_name, may_use) = HOUSE.iter().find(|(name, ..)| *name == room).unwrap();
     let inner = names(source, "crate").into_iter().filter(|name| name != room && !may_name.contains(&name.as_str()));

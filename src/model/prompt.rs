@@ -259,6 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_without_end_is_refused() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            for member in ["metadata", "user", "attachments", "prompt", "unknown"] {
+                let body = format!(r#"{{"modelId":"{MODEL}","userId":"{USER}","prompt":"q","{member}":{deep}}}"#);
+                assert!(Body::parse(body.as_bytes(), Defaults::default()).is_err(), "{member}");
+            }
+        }
+    }
+
+    #[test]
     fn every_wrong_field_is_named_at_once() {
         let wrong = json!({"prompt": "", "modelId": "x", "conversation": "a b", "metadata": [], "progress": 1,
                            "deadlineSeconds": 0, "user": {"externalId": "e", "nmae": "x"}, "promt": "y"});

@@ -92,6 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_is_its_owners_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let home = Home::open(&temp.path().join("a/b")).unwrap();
+        for dir in [home.dir.as_path(), home.dir.parent().unwrap(), home.socket.parent().unwrap()] {
+            assert_eq!(fs::metadata(dir).unwrap().mode() & 0o777, 0o700, "{}", dir.display());
+        }
+    }
+
+    #[test]
     fn a_long_directory_gets_the_same_short_socket_each_time() {
         let temp = tempfile::tempdir().unwrap();
         let long = temp.path().join("d".repeat(120));
