@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 
+use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::server::{ask, cut, mend, until};
+use super::server::{ask, connect, cut, mend, until, url_of};
 
 /// Ports of nodes; each also has the one ten thousand above.
 const PORTS: std::ops::Range<u16> = 20_000..22_000;
@@ -77,6 +78,15 @@ impl Cluster {
     pub(crate) fn url(&self) -> String {
         let (one, other) = (self.nodes[0].0.port, self.nodes[4].0.port);
         format!("redis+cluster://{}127.0.0.1:{one},127.0.0.1:{other}", self.login)
+    }
+
+    /// A connection to each of the masters that it began with.
+    pub(crate) async fn masters(&self) -> Vec<MultiplexedConnection> {
+        let mut masters = Vec::new();
+        for (node, _) in &self.nodes[..3] {
+            masters.push(connect(&url_of(node.port)).await.expect("a master answers"));
+        }
+        masters
     }
 
     /// Nothing more reaches the replicas of a locked Cluster, who may be elected all the same.

@@ -30,6 +30,7 @@ mod runs;
 mod sentinel;
 mod settle;
 mod shape;
+mod spread;
 mod storm;
 mod streams;
 mod submit;
