@@ -22,11 +22,13 @@ use super::chain;
 const HARD_LIMIT: Duration = Duration::from_secs(2);
 
 /// Owns the tasks of the process. Clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Lifecycle {
     stop: Stop,
     tasks: TaskTracker,
     failed: Arc<OnceLock<&'static str>>,
+    /// Stops the process softly; of the process' own lifecycle it is the stop above.
+    process: CancellationToken,
 }
 
 /// Tells a task that it should end. Clones belong to the same stop.
@@ -50,7 +52,21 @@ pub enum Outcome {
 
 impl Lifecycle {
     pub fn new() -> Self {
-        Self::default()
+        let stop = Stop::default();
+        Self { process: stop.soft.clone(), stop, tasks: TaskTracker::new(), failed: Arc::default() }
+    }
+
+    /// One whose tasks may be stopped alone. It stops with this one, which waits for it; a death in it stops the process.
+    pub fn child(&self) -> Self {
+        let stop = Stop { soft: self.stop.soft.child_token(), hard: self.stop.hard.child_token() };
+        let tasks = TaskTracker::new();
+        let (ending, left) = (stop.clone(), tasks.clone());
+        self.tasks.spawn(async move {
+            ending.requested().await;
+            left.close();
+            left.wait().await;
+        });
+        Self { stop, tasks, failed: self.failed.clone(), process: self.process.clone() }
     }
 
     /// The handle to give to a task.
@@ -165,7 +181,13 @@ impl Lifecycle {
         error!(task = name, error, "task died; stopping the process");
         // The first death is the cause; later ones are often its consequence.
         let _ = self.failed.set(name);
-        self.request_stop();
+        self.process.cancel();
+    }
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -304,6 +326,57 @@ mod tests {
         assert!(child.await.unwrap_err().is_panic());
         assert!(!lifecycle.stop_handle().is_requested());
         assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
+    }
+
+    #[tokio::test]
+    async fn a_child_stops_alone_and_is_gone() {
+        let lifecycle = Lifecycle::new();
+        let child = lifecycle.child();
+        let stop = child.stop_handle();
+        child.spawn("worker", async move {
+            stop.requested().await;
+            Ends::Ok(())
+        });
+        assert_eq!(child.stop(LONG).await, Outcome::Clean);
+        assert!(!lifecycle.stop_handle().is_requested());
+        lifecycle.tasks.close();
+        timeout(LONG, lifecycle.tasks.wait()).await.expect("nothing of the child is left in the process");
+        let stubborn = lifecycle.child();
+        stubborn.spawn("stubborn", std::future::pending::<Ends>());
+        assert_eq!(stubborn.stop(SHORT).await, Outcome::Forced);
+        assert!(!lifecycle.stop_handle().is_hard());
+    }
+
+    #[tokio::test]
+    async fn a_child_stops_with_the_process_which_waits_for_it() {
+        let lifecycle = Lifecycle::new();
+        let child = lifecycle.child();
+        let (stop, finished) = (child.stop_handle(), Arc::new(AtomicBool::new(false)));
+        let done = finished.clone();
+        child.spawn("worker", async move {
+            stop.requested().await;
+            sleep(SHORT).await;
+            done.store(true, Ordering::SeqCst);
+            Ends::Ok(())
+        });
+        assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
+        assert!(finished.load(Ordering::SeqCst), "the stop did not wait for the child");
+        let lifecycle = Lifecycle::new();
+        let (kept, dropped) = oneshot::channel::<()>();
+        lifecycle.child().spawn("stubborn", async move {
+            let _kept = kept;
+            std::future::pending::<()>().await;
+            Ends::Ok(())
+        });
+        assert_eq!(lifecycle.stop(SHORT).await, Outcome::Forced);
+        assert!(dropped.await.is_err(), "the sender was dropped with its task");
+    }
+
+    #[tokio::test]
+    async fn a_death_in_a_child_stops_the_process() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.child().spawn("doomed", async { Err(std::io::Error::other("cause")) });
+        assert_eq!(lifecycle.run_until_signal(LONG).await.unwrap(), Outcome::TaskFailed("doomed"));
     }
 
     #[tokio::test]

@@ -43,6 +43,8 @@ pub struct Report {
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     parts: Arc<Mutex<Vec<Part>>>,
+    /// How parts were in the one that this one replaces.
+    before: Arc<[Part]>,
 }
 
 /// Speaks for one part. Clones speak for the same part; the last word counts.
@@ -57,10 +59,18 @@ impl Readiness {
         Self::default()
     }
 
+    /// One to replace this one: what is registered there begins as the part of that name is here.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { parts: Arc::default(), before: self.lock().as_slice().into() }
+    }
+
     /// Adds a part, not ready until its handle says so.
     pub fn register(&self, name: &'static str) -> Handle {
+        let starting = || Part { name, state: State::NotReady, reason: Some(Cow::Borrowed("starting")) };
+        let part = self.before.iter().find(|part| part.name == name).cloned().unwrap_or_else(starting);
         let mut parts = self.lock();
-        parts.push(Part { name, state: State::NotReady, reason: Some(Cow::Borrowed("starting")) });
+        parts.push(part);
         Handle { readiness: self.clone(), index: parts.len() - 1 }
     }
 
@@ -125,5 +135,19 @@ mod tests {
         );
         redis.ready();
         assert_eq!(readiness.report().parts[0].reason, None);
+    }
+
+    #[test]
+    fn the_next_one_begins_where_this_one_is_and_goes_its_own_way() {
+        let readiness = Readiness::new();
+        let redis = readiness.register("redis");
+        redis.ready();
+        let next = readiness.next();
+        next.register("redis");
+        assert!(next.report().ready, "nothing is known that speaks against it");
+        redis.not_ready("connection lost");
+        assert!(next.report().ready && !readiness.report().ready);
+        next.register("omni");
+        assert!(!next.report().ready, "omni is starting");
     }
 }
