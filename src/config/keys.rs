@@ -14,6 +14,8 @@ pub struct Key {
     pub doc: &'static str,
     /// Never shown, and may be read from a file of its own by adding `_file` to its name.
     pub secret: bool,
+    /// Taken at a start only: a reload that changes it is refused.
+    pub restart: bool,
 }
 
 const DURATION: &str = "a duration above zero such as 250ms, 75s, 5m, 1h or 14d";
@@ -25,11 +27,11 @@ const ADDRESS: &str = "an address and port such as 127.0.0.1:8080";
 /// Every setting there is.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key("namespace", "relay", "1 to 64 of A-Z a-z 0-9 . _ -", "prefix of every Redis key; one per Omni instance"),
-    key("roles", "receive,submit,process,api", "one or more of receive, submit, process, api", "what this process does; serve --roles goes before it"),
-    key("redis.url", "redis://127.0.0.1:6379", "redis://host, rediss://host, unix:///path, redis+sentinel://host:port,…/master or redis+cluster://host:port,…", "where Redis is, with user and password where it asks for them").secret(),
-    key("http.listen", "127.0.0.1:8080", ADDRESS, "webhooks, /v1 and probes; an address other hosts can reach needs callers"),
-    key("http.admin_listen", "127.0.0.1:8081", "an address and port such as 127.0.0.1:8081, or nothing", "/metrics, /drain and the console; empty: none; the same as http.listen: one listener for all"),
+    key("namespace", "relay", "1 to 64 of A-Z a-z 0-9 . _ -", "prefix of every Redis key; one per Omni instance").restart(),
+    key("roles", "receive,submit,process,api", "one or more of receive, submit, process, api", "what this process does; serve --roles goes before it").restart(),
+    key("redis.url", "redis://127.0.0.1:6379", "redis://host, rediss://host, unix:///path, redis+sentinel://host:port,…/master or redis+cluster://host:port,…", "where Redis is, with user and password where it asks for them").secret().restart(),
+    key("http.listen", "127.0.0.1:8080", ADDRESS, "webhooks, /v1 and probes; an address other hosts can reach needs callers").restart(),
+    key("http.admin_listen", "127.0.0.1:8081", "an address and port such as 127.0.0.1:8081, or nothing", "/metrics, /drain and the console; empty: none; the same as http.listen: one listener for all").restart(),
     key("http.cors_origins", "", "a list of origins such as https://app.example.com", "web origins whose pages may call /v1"),
     key("omni.base_url", "", "the address of your Omni without a path, such as https://acme.omniapp.co", "the Omni instance; required, unless roles is receive alone"),
     key("omni.api_keys", "", "one or more API keys, no two alike", "Omni API keys, each with a budget of its own; required as omni.base_url is").secret(),
@@ -65,20 +67,24 @@ pub const KEYS: &[Key] = &[
     key("callers.<name>.weight", "1", "a whole number from 1 to 1000", "turns its tenant gets while others get one"),
     key("callers.<name>.models", "", "a list of UUIDs", "the models a caller may name, the first one for what names none; empty: any"),
     key("callers.<name>.topics", "", "a list of names, each of 1 to 256 bytes without control characters", "the topics a caller may name, the first one for what names none; empty: any"),
-    key("runtime.workers", "", "a whole number from 1 to 1024", "threads; by default one less than there are cores, at least one"),
+    key("runtime.workers", "", "a whole number from 1 to 1024", "threads; by default one less than there are cores, at least one").restart(),
     key("log.level", "info", "error, warn, info, debug, trace, or filter directives such as info,omni_relay=debug", "what is logged; RUST_LOG goes before it"),
-    key("log.format", "json", "json or pretty", "one JSON object a line, or lines for people"),
-    key("telemetry.otlp_endpoint", "", "an address such as http://collector:4318", "a collector of OpenTelemetry (OTLP over HTTP) that gets one trace for each prompt; without a path /v1/traces is added"),
+    key("log.format", "json", "json or pretty", "one JSON object a line, or lines for people").restart(),
+    key("telemetry.otlp_endpoint", "", "an address such as http://collector:4318", "a collector of OpenTelemetry (OTLP over HTTP) that gets one trace for each prompt; without a path /v1/traces is added").restart(),
     key("durability.replicas", "0", "a whole number from 0 to 100", "Redis replicas that must hold what is accepted, received, sent and published before it counts"),
 ];
 
 const fn key(path: &'static str, default: &'static str, expects: &'static str, doc: &'static str) -> Key {
-    Key { path, default, expects, doc, secret: false }
+    Key { path, default, expects, doc, secret: false, restart: false }
 }
 
 impl Key {
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    const fn restart(self) -> Self {
+        Self { restart: true, ..self }
     }
 
     /// The key that `path` sets, whatever the caller's name in it.

@@ -10,6 +10,7 @@ mod load;
 mod problem;
 mod reader;
 mod redis_address;
+mod restart;
 mod role;
 mod scope;
 mod sources;

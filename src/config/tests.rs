@@ -323,6 +323,30 @@ fn the_sample_file_loads_and_names_every_key() {
 }
 
 #[test]
+fn what_takes_a_restart_is_marked_in_the_table() {
+    let others = [
+        ("namespace", "other"),
+        ("roles", "receive,api"),
+        ("redis.url", "redis://:password@127.0.0.1:6379"),
+        ("http.listen", "127.0.0.1:9080"),
+        ("http.admin_listen", ""),
+        ("runtime.workers", "1023"),
+        ("log.format", "pretty"),
+        ("telemetry.otlp_endpoint", "http://127.0.0.1:4318"),
+    ];
+    let marked: Vec<&str> = KEYS.iter().filter(|key| key.restart).map(|key| key.path).collect();
+    assert_eq!(marked, others.map(|(path, _)| path));
+    let config = load(least()).config;
+    for (path, value) in others {
+        assert_eq!(config.needs_restart(&load(least().with(path, value)).config), [path]);
+    }
+    let all = others.into_iter().fold(least(), |sources, (path, value)| sources.with(path, value));
+    assert_eq!(config.needs_restart(&load(all).config), marked);
+    let free = least().with("omni.api_keys", "another").with("callers.chat.key", "k").with("log.level", "debug");
+    assert!(config.needs_restart(&load(free).config).is_empty());
+}
+
+#[test]
 fn the_document_holds_the_table_of_keys() {
     let rows: Vec<String> = KEYS.iter().map(row).collect();
     let missing: Vec<&String> = rows.iter().filter(|row| !DOCUMENT.contains(row.as_str())).collect();
@@ -335,5 +359,6 @@ fn the_document_holds_the_table_of_keys() {
 fn row(key: &super::Key) -> String {
     let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
     let secret = if key.secret { " **Secret.**" } else { "" };
-    format!("| `{}` | {default} | {} | {}.{secret} |", key.path, key.expects.replace('<', "&lt;"), key.doc)
+    let restart = if key.restart { " *Restart.*" } else { "" };
+    format!("| `{}` | {default} | {} | {}.{secret}{restart} |", key.path, key.expects.replace('<', "&lt;"), key.doc)
 }
