@@ -87,11 +87,8 @@ impl<S: Stage> Worker<S> {
                 () = this.gate.opened() => {}
                 () = this.stop.requested() => break,
             }
-            let round = tokio::select! {
-                round = this.round(&mut consumer, &free, &mut last_claim) => round,
-                () = this.stop.requested() => break,
-            };
-            match round {
+            // A stop waits for it: what a read that is dropped was given would stay pending until somebody claims it.
+            match this.round(&mut consumer, &free, &mut last_claim).await {
                 Ok(deliveries) => this.start(deliveries, free),
                 Err(error) if error.passes() => {
                     debug!(stage = S::STREAM.stage(), error = %error, "waiting for redis");
