@@ -1,7 +1,9 @@
-//! Composition: a configuration and parts become services and stages, each built once, of those that the roles ask for.
+//! Composition: a configuration and parts become services and stages, each built once, of those that the roles ask for;
+//! a reload builds others in their place.
 
 mod beside;
 mod derived;
+mod generation;
 mod listen;
 mod reach;
 mod relay;

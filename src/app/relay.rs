@@ -1,30 +1,22 @@
-//! The relay: what its roles serve and work on, each built once.
+//! The relay: a process' listeners, and the generation of services and stages that is at work behind them.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
-use secrecy::ExposeSecret;
+use anyhow::ensure;
 
-use super::derived::{backlog, intake, pace, verifier};
-use super::listen::listen;
-use super::reach::{BUDGET_WINDOW, reach};
-use super::services::services;
-use super::stages::stages;
-use crate::config::{Config, Origin, Role};
-use crate::http::{Attempts, Own, Served, Webhooks};
+use super::generation::{Generation, Lasting};
+use super::listen::{Doors, Listeners};
+use super::reach::BUDGET_WINDOW;
+use crate::config::{Config, Origin};
 use crate::pipeline::reconcile::Tuning;
-use crate::pipeline::{Receiver, Switch, runs};
-use crate::runtime::{Clock, Lifecycle, Metrics, Readiness, hasten};
-use crate::store::connection::Redis;
-use crate::store::{Policy, Store, health};
-
-/// Prompts that may stand unread before others wait for their turn: whoever is free reads the first one at once, and while
-/// nobody is, turns count.
-const UNREAD: usize = 1;
+use crate::runtime::{Clock, Lifecycle, Metrics, hasten};
+use crate::store::Store;
 
 /// What a process brings along.
+#[derive(Clone)]
 pub struct Parts {
     /// Time.
     pub clock: Clock,
@@ -59,66 +51,57 @@ pub struct App {
     pub admin_address: Option<SocketAddr>,
     /// The store, for those who look inside.
     pub store: Store,
+    parts: Parts,
+    lasting: Lasting,
+    doors: Doors,
+    current: Mutex<Generation>,
 }
 
 impl App {
     /// Binds, then starts every stage. Redis need not be there yet: until it is, the relay is not ready.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
-        let redis = Redis::new(config.redis.url.expose_secret()).context("failed to use redis.url")?;
-        let redis = redis.with_replicas(config.durability.replicas);
-        let policy = Policy {
-            retention: config.retention,
-            answers_age: config.answers.max_age,
-            answers_len: config.answers.max_len,
-            window: UNREAD,
-            backlog: backlog(config),
-        };
-        let store = Store::new(redis, &config.namespace, policy);
-        let pace = pace(config, parts.tuning);
-        let readiness = Readiness::new();
-        let redis = readiness.register("redis");
-        let omni = match &config.omni {
-            Some(omni) => {
-                let handle = readiness.register("omni");
-                let reach = reach(config, omni, &store, parts.budget_window, config.users.create, handle)?;
-                Some((reach, intake(omni, &store, &parts.clock, pace)))
+        let listeners = Listeners::bind(&config.http).await?;
+        let lasting = Lasting::new(config, &parts)?;
+        let (current, served) = Generation::start(config.clone(), &parts, &lasting, None)?;
+        lasting.grant(&served);
+        let doors = listeners.open(&served, &parts.lifecycle);
+        Ok(Self {
+            address: doors.address(),
+            admin_address: doors.admin_address(),
+            store: current.store.clone(),
+            parts,
+            lasting,
+            doors,
+            current: Mutex::new(current),
+        })
+    }
+
+    /// Puts another configuration into force without closing a connection, but for answers that last and go to somebody
+    /// who has no right to them any more. What was at work ends as a replica does, within `grace`. An error names what is
+    /// wrong, and then nothing has changed.
+    pub fn reload(
+        &self,
+        config: Config,
+        settings: Vec<(String, String, Origin)>,
+        grace: Duration,
+    ) -> anyhow::Result<()> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let fixed = current.config.needs_restart(&config);
+        ensure!(fixed.is_empty(), "changed, and taken at a start only: {}", fixed.join(", "));
+        let parts = Parts { settings, ..self.parts.clone() };
+        let (next, served) = Generation::start(config, &parts, &self.lasting, Some(&current))?;
+        // First: whoever comes in by the new router must find the rights that it goes by.
+        self.lasting.grant(&served);
+        self.doors.lead_to(&served);
+        let keys = next.keys.clone();
+        let before = std::mem::replace(&mut *current, next);
+        self.parts.lifecycle.spawn("generation", async move {
+            let _ = before.lifecycle.stop(grace).await;
+            if let Some((before, next)) = before.keys.zip(keys) {
+                before.leave_to(&next);
             }
-            None => None,
-        };
-        let operator = readiness.register("operator");
-        if omni.is_none() {
-            // Nothing can be paused here.
-            operator.ready();
-        }
-        let own = Arc::new(Own {
-            callers: config.callers.clone(),
-            attempts: Attempts::default(),
-            cors_origins: config.http.cors_origins.clone(),
-            switch: Switch::new(operator),
-            readiness,
-            metrics: parts.metrics.clone(),
+            Ok::<(), Infallible>(())
         });
-        let webhooks = config.roles.contains(&Role::Receive).then(|| Webhooks {
-            receiver: Arc::new(Receiver::new(store.clone(), parts.clock.clone())),
-            verifier: verifier(config, &parts.clock),
-        });
-        let services = match &omni {
-            Some((reach, intake)) if config.roles.contains(&Role::Api) => {
-                Some(services(config, &parts, &store, pace, reach, intake.clone(), own.clone())?)
-            }
-            _ => None,
-        };
-        let served = Served { own, webhooks, services };
-        let (address, admin_address) = listen(config, &served, &parts.lifecycle).await?;
-        let stop = parts.lifecycle.stop_handle();
-        parts.lifecycle.spawn("health", health::run(store.clone(), redis, stop.clone()));
-        if let Some(services) = served.services {
-            parts.lifecycle.spawn("wake", services.wake.run(store.clone(), stop));
-            parts.lifecycle.spawn("runs", runs::run(services.runs, parts.lifecycle.clone()));
-        }
-        if let Some((reach, intake)) = omni {
-            stages(config, &parts, &store, pace, reach, intake, &served.own);
-        }
-        Ok(Self { address, admin_address, store })
+        Ok(())
     }
 }

@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::SecretString;
-use uuid::Uuid;
 
 use super::beside::pauses;
+use super::derived::pace;
+use super::generation::Lasting;
 use super::reach::Reach;
 use super::relay::Parts;
 use crate::config::Config;
-use crate::http::{Console, Feeds, Own, Series, Services, Tokens};
+use crate::http::{Console, Own, Services, Tokens};
 use crate::omni::McpClient;
-use crate::pipeline::reconcile::Pace;
 use crate::pipeline::{Canceller, Charts, DeadLetters, Gateway, Intake, Rater, Runs};
 use crate::runtime::hasten;
 use crate::store::Store;
-use crate::store::wake::Wake;
 
 /// Longest time until an answer for an agent begins.
 const MCP_PATIENCE: Duration = Duration::from_mins(2);
@@ -26,13 +25,12 @@ const MCP_PATIENCE: Duration = Duration::from_mins(2);
 pub(super) fn services(
     config: &Config,
     parts: &Parts,
+    lasting: &Lasting,
     store: &Store,
-    pace: Pace,
     reach: &Reach,
     intake: Intake,
     own: Arc<Own>,
 ) -> anyhow::Result<Services> {
-    let wake = Wake::default();
     let dead_letters = DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after);
     let charts = Charts::new(store.clone(), reach.omni.clone(), reach.keys.clone());
     Ok(Services {
@@ -45,16 +43,17 @@ pub(super) fn services(
         runs: Runs::new(store.clone(), dead_letters.clone(), parts.clock.clone()),
         dead_letters,
         pauses: pauses(config, store, &parts.clock),
-        explainer: reach.explainer(store, pace, &parts.clock),
+        explainer: reach.explainer(store, pace(config, parts.tuning), &parts.clock),
         doctor: reach.doctor(config, store, &parts.clock),
         keys: reach.keys.clone(),
         gateway: gateway(store, reach)?,
-        feeds: Arc::new(Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone())),
-        wake,
+        feeds: lasting.feeds.clone(),
+        wake: lasting.wake.clone(),
         tokens: Tokens::new(&config.tokens.secrets, &config.namespace, parts.clock.clone()).map(Arc::new),
-        console: console(config, parts, store),
+        rights: lasting.rights.clone(),
+        console: console(config, parts, lasting, store),
         clock: parts.clock.clone(),
-        stop: parts.lifecycle.stop_handle(),
+        stop: lasting.stop.clone(),
     })
 }
 
@@ -64,19 +63,18 @@ fn gateway(store: &Store, reach: &Reach) -> anyhow::Result<Gateway> {
 }
 
 /// Where nobody is asked for a key, only whoever is on this machine may look.
-fn console(config: &Config, parts: &Parts, store: &Store) -> Option<Arc<Console>> {
+fn console(config: &Config, parts: &Parts, lasting: &Lasting, store: &Store) -> Option<Arc<Console>> {
     let address = config.http.admin_listen?;
     if config.callers.is_empty() && !address.ip().is_loopback() {
         return None;
     }
     let tokens = |secrets: &[SecretString]| Tokens::new(secrets, &config.namespace, parts.clock.clone());
-    // Sessions then end with the process, and are good here alone.
-    let own = || tokens(&[format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into()]);
-    let tokens = tokens(&config.tokens.secrets).or_else(own)?;
-    let console = Arc::new(Console { tokens, settings: parts.settings.clone(), series: Series::default() });
-    let (looking, store, stop) = (console.clone(), store.clone(), parts.lifecycle.stop_handle());
+    let tokens = tokens(&config.tokens.secrets).or_else(|| tokens(&lasting.sessions))?;
+    let series = lasting.series.clone();
+    let console = Arc::new(Console { tokens, settings: parts.settings.clone(), series: series.clone() });
+    let (store, stop) = (store.clone(), parts.lifecycle.stop_handle());
     parts.lifecycle.spawn("console", async move {
-        looking.series.run(store, stop).await;
+        series.run(store, stop).await;
         Ok::<(), Infallible>(())
     });
     Some(console)

@@ -171,22 +171,21 @@ where
                 return Err(Problem::new(Code::CrossSite, "without callers only this machine may call"));
             }
         }
-        let access = check(&own.callers, &parts.headers, N::SCOPE, hear)?;
+        let access = check(&own.callers, bearer(&parts.headers), N::SCOPE, hear)?;
         Ok(Self { access, need: PhantomData })
     }
 }
 
 /// `hear` is told of every key that was shown, and whose it is; it may answer for how long none is heard.
-fn check(
+pub(super) fn check(
     callers: &Callers,
-    headers: &HeaderMap,
+    key: Option<&str>,
     scope: Scope,
     hear: impl Fn(Option<&str>) -> Result<(), Duration>,
 ) -> Result<Access, Problem> {
     if callers.is_empty() {
         return Ok(Access::of_operator());
     }
-    let key = bearer(headers);
     let caller = key.and_then(|key| callers.authenticate(key));
     if key.is_some() {
         hear(caller.map(|caller| caller.name.as_str())).map_err(too_many)?;

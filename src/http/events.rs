@@ -78,7 +78,8 @@ pub(super) async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let expires = reader.expires.map(|at| token::end_of(at, &services.clock));
-    let tail = Tail::open(&services, conversation, start, until, expires).await?;
+    let standing = reader.standing(&services, &conversation);
+    let tail = Tail::open(&services, conversation, start, until, expires, standing).await?;
     let kind = (header::CONTENT_TYPE, "text/event-stream");
     Ok(([kind, (ACCEL_BUFFERING, "no")], Body::from_stream(tail.frames())).into_response())
 }

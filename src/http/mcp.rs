@@ -19,6 +19,7 @@ use super::contract::openapi::AGENT;
 use super::contract::{Responses, responses};
 use super::middleware::AsItCame;
 use super::problem::{self, Problem};
+use super::standing::Standing;
 use super::token::{Granted, Purpose};
 use super::{Services, body, reader, token};
 use crate::config::Scope;
@@ -164,7 +165,7 @@ async fn pass(caller: ActingFor, State(services): State<Services>, request: Requ
         Method::POST => body::read(&headers, payload, LARGEST).await?,
         _ => Bytes::new(),
     };
-    let cut_off = cut_off(&services, &method, caller.expires);
+    let cut_off = cut_off(&services, &method, &headers, &caller);
     let agent = Agent {
         caller: caller.access.caller().unwrap_or_default().to_owned(),
         tenant: caller.access.tenant,
@@ -174,17 +175,34 @@ async fn pass(caller: ActingFor, State(services): State<Services>, request: Requ
     Ok(response(answer, cut_off))
 }
 
-/// When an answer ends though Omni goes on: what an agent only listens to at a stop and with its token, what it asked for once
-/// a stop can wait no longer.
-fn cut_off(services: &Services, method: &Method, expires: Option<u64>) -> impl Future<Output = ()> + Send + 'static {
+/// When an answer ends though Omni goes on: what an agent only listens to at a stop and with its token or its right, what it
+/// asked for once a stop can wait no longer.
+fn cut_off(
+    services: &Services,
+    method: &Method,
+    headers: &HeaderMap,
+    caller: &ActingFor,
+) -> impl Future<Output = ()> + Send + 'static {
     let stop = services.stop.clone();
     let listens = method == Method::GET;
-    let expires = expires.map(|at| token::end_of(at, &services.clock));
+    let expires = caller.expires.map(|at| token::end_of(at, &services.clock));
+    let (shown, access) = (auth::bearer(headers).map(str::to_owned), caller.access.clone());
+    let standing = Standing::new(&services.rights, move |rights| {
+        rights.of(shown.as_deref(), Purpose::Mcp, Scope::Mcp).is_some_and(|(now, _)| now == access)
+    });
     async move {
+        if !listens {
+            return stop.hard().await;
+        }
+        let ended = async {
+            tokio::select! {
+                () = stop.requested() => {}
+                () = standing.gone() => {}
+            }
+        };
         match expires {
-            _ if !listens => stop.hard().await,
-            None => stop.requested().await,
-            Some(end) => drop(timeout_at(end, stop.requested()).await),
+            None => ended.await,
+            Some(end) => drop(timeout_at(end, ended).await),
         }
     }
 }

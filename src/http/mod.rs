@@ -42,6 +42,7 @@ mod prompts;
 mod reader;
 mod result;
 mod runs;
+mod standing;
 mod tail;
 mod token;
 mod wait;
@@ -53,6 +54,7 @@ pub use console::{Console, Series};
 pub use feed::Feeds;
 pub use own::Own;
 pub use prompt::for_operator as prompt_for_operator;
+pub use standing::Rights;
 pub use token::Tokens;
 pub use webhook::Webhooks;
 
@@ -61,6 +63,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Extension;
 use axum::http::StatusCode;
+use tokio::sync::watch;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -120,6 +123,8 @@ pub struct Services {
     pub feeds: Arc<Feeds>,
     /// Makes and reads tokens; `None` without secrets.
     pub tokens: Option<Arc<Tokens>>,
+    /// Both as they are by now, for answers that last.
+    pub rights: Arc<watch::Sender<Rights>>,
     /// What only the console needs; `None` where there is none.
     pub console: Option<Arc<Console>>,
     /// Time.

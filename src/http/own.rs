@@ -14,7 +14,7 @@ pub struct Own {
     /// Who may call.
     pub callers: Callers,
     /// Wrong keys, by address.
-    pub attempts: Attempts,
+    pub attempts: Arc<Attempts>,
     /// Origins whose pages may call.
     pub cors_origins: Vec<String>,
     /// What this process begins.

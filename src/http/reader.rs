@@ -10,6 +10,7 @@ use super::Services;
 use super::auth::{self, Access, Authorized, Read};
 use super::code::Code;
 use super::problem::Problem;
+use super::standing::{Rights, Standing};
 use super::token::{Granted, Purpose, Unfit};
 use crate::config::Scope;
 use crate::model::Conversation;
@@ -24,6 +25,8 @@ pub(super) const PROBLEMS: [Code; 3] = [Code::BadRequest, Code::InvalidToken, Co
 pub(super) struct Reader {
     access: Access,
     only: Option<Conversation>,
+    /// The token or key that came along.
+    shown: Option<String>,
     /// When the token ends, unix seconds.
     pub(super) expires: Option<u64>,
 }
@@ -32,26 +35,27 @@ impl FromRequestParts<Services> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
-        if let Some(token) = auth::bearer(&parts.headers) {
+        let key = auth::bearer(&parts.headers).map(str::to_owned);
+        if let Some(token) = &key {
             if let Some(granted) = granted(services, Purpose::Conversation, token)? {
-                return Self::of_token(services, &granted);
+                return Self::of_token(services, &granted, key);
             }
         } else if let Some(token) = parameter(parts) {
             let tokens = services.tokens.as_ref().ok_or_else(unknown)?;
             return match tokens.read(Purpose::Conversation, &token) {
-                Ok(granted) => Self::of_token(services, &granted),
+                Ok(granted) => Self::of_token(services, &granted, Some(token)),
                 Err(Unfit::Expired) => Err(expired()),
                 Err(Unfit::Unknown) => Err(unknown()),
             };
         }
         let caller = Authorized::<Read>::from_request_parts(parts, services).await?;
-        Ok(Self { access: caller.access, only: None, expires: None })
+        Ok(Self { access: caller.access, only: None, shown: key, expires: None })
     }
 }
 
 impl Reader {
     /// Its caller must still be one that may read it.
-    fn of_token(services: &Services, granted: &Granted) -> Result<Self, Problem> {
+    fn of_token(services: &Services, granted: &Granted, shown: Option<String>) -> Result<Self, Problem> {
         let conversation = Conversation::from_full(&granted.subject).ok_or_else(unknown)?;
         let access =
             Access::of_minter(&services.own.callers, granted.caller.as_deref(), Scope::Read).ok_or_else(unknown)?;
@@ -59,7 +63,18 @@ impl Reader {
             return Err(unknown());
         }
         let access = access.within(conversation.tenant());
-        Ok(Self { access, only: Some(conversation), expires: Some(granted.expires) })
+        Ok(Self { access, only: Some(conversation), shown, expires: Some(granted.expires) })
+    }
+
+    /// The right to go on reading.
+    pub(super) fn standing(&self, services: &Services, conversation: &Conversation) -> Standing {
+        let (shown, conversation) = (self.shown.clone(), conversation.clone());
+        Standing::new(&services.rights, move |rights: &Rights| {
+            let may = rights.of(shown.as_deref(), Purpose::Conversation, Scope::Read);
+            may.is_some_and(|(access, only)| {
+                access.sees(&conversation) && only.is_none_or(|only| only == conversation.as_str())
+            })
+        })
     }
 
     /// The conversation by its name here, or by Omni's once that is known.

@@ -21,6 +21,7 @@ use super::feed::{Feed, Next, PAGE};
 use super::frame::{self, Frame};
 use super::history;
 use super::position::{EntryId, Start};
+use super::standing::Standing;
 use crate::model::{Conversation, PromptId};
 use crate::runtime::Stop;
 use crate::runtime::metrics::SSE_READERS;
@@ -45,6 +46,7 @@ pub(super) struct Tail {
     until: Option<Until>,
     /// When the reader may read no longer.
     expires: Option<Instant>,
+    standing: Standing,
     ended: bool,
     _reader: Reader,
 }
@@ -66,6 +68,7 @@ impl Tail {
         start: Start,
         until: Option<Until>,
         expires: Option<Instant>,
+        standing: Standing,
     ) -> Result<Self, StoreError> {
         let feed = services.feeds.of(&conversation).await?;
         let (after, first) = match start {
@@ -89,6 +92,7 @@ impl Tail {
             first,
             until,
             expires,
+            standing,
             ended: false,
             _reader: Reader::new(),
         };
@@ -97,7 +101,8 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Until the wanted entry, the token's end, the process' stop, an entry that cannot be read, or the reader is gone.
+    /// Until the wanted entry, the token's end, the end of the right to read, the process' stop, an entry that cannot be
+    /// read, or the reader is gone.
     pub(super) fn frames(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut tail| async move { tail.next().await.map(|bytes| (Ok(bytes), tail)) })
     }
@@ -108,7 +113,7 @@ impl Tail {
         }
         let alive = Instant::now() + ALIVE;
         loop {
-            if self.ended || self.expires.is_some_and(|end| end <= Instant::now()) {
+            if self.ended || self.expires.is_some_and(|end| end <= Instant::now()) || self.standing.is_gone() {
                 return None;
             }
             if let Some(frame) = self.read.pop_front() {
@@ -128,6 +133,7 @@ impl Tail {
             let end = self.expires.into_iter().chain(look_again).min();
             tokio::select! {
                 _ = self.extensions.changed() => {}
+                () = self.standing.changed() => {}
                 () = self.stop.requested() => return None,
                 () = sleep_until(alive) => return Some(frame::ALIVE),
                 () = sleep_until(end.unwrap_or(alive)) => {}

@@ -78,9 +78,10 @@ impl KeyRing {
         (!keys.is_empty()).then(|| Self { store, quota, keys, next: AtomicUsize::new(0), readiness })
     }
 
-    /// Shows what is used of every key's window, until the stop. A key is named by its place in the configuration.
+    /// Shows what is used of every key's window and how many are refused, until the stop. A key is named by its place in the configuration.
     pub async fn watch(self: Arc<Self>, stop: Stop) -> Result<(), StoreError> {
         while !stop.is_requested() {
+            metrics::gauge!("omni_relay_omni_keys_refused").set(u32::try_from(self.refusals()).unwrap_or(u32::MAX));
             for (place, key) in (1_usize..).zip(&self.keys) {
                 if let Ok(used) = self.store.used(key.api.id(), self.quota).await {
                     let place = place.to_string();
@@ -94,6 +95,15 @@ impl KeyRing {
             }
         }
         Ok(())
+    }
+
+    /// Another ring has taken its place: no key is shown that only this one has.
+    pub fn leave_to(&self, next: &Self) {
+        for place in next.keys.len()..self.keys.len() {
+            let place = (place + 1).to_string();
+            metrics::gauge!("omni_relay_budget_used_requests", "key" => place.clone()).set(0);
+            metrics::gauge!("omni_relay_budget_limit_requests", "key" => place).set(0);
+        }
     }
 
     /// How many of `most` creates may start now; with none, how long there will be no room, and why.
@@ -253,13 +263,15 @@ impl KeyRing {
         Ok(answer)
     }
 
+    fn refusals(&self) -> usize {
+        self.keys.iter().filter(|key| key.refused.load(Ordering::Relaxed)).count()
+    }
+
     fn refused(&self, key: &Key, refused: bool) {
         if key.refused.swap(refused, Ordering::Relaxed) == refused {
             return;
         }
-        let all = self.keys.len();
-        let refused = self.keys.iter().filter(|key| key.refused.load(Ordering::Relaxed)).count();
-        metrics::gauge!("omni_relay_omni_keys_refused").set(u32::try_from(refused).unwrap_or(u32::MAX));
+        let (all, refused) = (self.keys.len(), self.refusals());
         match refused {
             0 => self.readiness.ready(),
             _ if refused == all => self.readiness.degraded("omni refuses every api key: prompts wait"),

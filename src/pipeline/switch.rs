@@ -46,6 +46,12 @@ impl Switch {
         Self { held: Arc::default(), in_work: Arc::default(), readiness }
     }
 
+    /// The same switch, that tells it by another handle.
+    #[must_use]
+    pub fn telling(&self, readiness: Handle) -> Self {
+        Self { readiness, ..self.clone() }
+    }
+
     /// Nothing new is begun by this process any more.
     pub fn drain(&self, who: &str) {
         let first = self.held.send_if_modified(|held| {
@@ -139,7 +145,7 @@ pub async fn run(store: Store, switch: Switch, stop: Stop) -> Result<(), StoreEr
                 let paused: Vec<Pausable> = all.into_iter().map(|pause| pause.what).collect();
                 switch.held.send_modify(|held| {
                     match paused.iter().filter(|what| matches!(what, Pausable::Tenant(_))).count() {
-                        _ if held.drains => {}
+                        _ if held.drains => switch.readiness.not_ready("draining"),
                         0 => switch.readiness.ready(),
                         1 => switch.readiness.degraded("1 tenant is paused"),
                         some => switch.readiness.degraded(format!("{some} tenants are paused")),

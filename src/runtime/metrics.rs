@@ -53,6 +53,7 @@ pub const BUDGET_USED: &str = "omni_relay_budget_used_requests";
 pub const BUDGET_LIMIT: &str = "omni_relay_budget_limit_requests";
 pub const SSE_READERS: &str = "omni_relay_sse_readers";
 pub const KEYS_REFUSED: &str = "omni_relay_omni_keys_refused";
+pub const RELOADS: &str = "omni_relay_reloads_total";
 
 /// Every metric of this version.
 #[rustfmt::skip]
@@ -83,6 +84,7 @@ pub const METRICS: &[Metric] = &[
     Metric { name: BUDGET_LIMIT, kind: Kind::Gauge, unit: Unit::Count, labels: &["key"], help: "requests that a key's window has: omni.requests_per_minute" },
     Metric { name: KEYS_REFUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "api keys that omni refuses, as this process knows" },
     Metric { name: PAUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "1 while this process begins nothing new in a stage, because it is paused or the process drains, else 0" },
+    Metric { name: RELOADS, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "configurations that were read again: taken, or refused because something in them was wrong or takes a restart" },
     Metric { name: SSE_READERS, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "readers of server-sent events that this process serves" },
 ];
 

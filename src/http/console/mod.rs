@@ -24,6 +24,8 @@ mod series;
 mod session;
 mod settings;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -42,7 +44,7 @@ pub struct Console {
     /// Settings in force: name, value without secrets, where it comes from.
     pub settings: Vec<(String, String, Origin)>,
     /// What was measured lately.
-    pub series: Series,
+    pub series: Arc<Series>,
 }
 
 /// Every page.
