@@ -15,6 +15,7 @@ mod readers;
 mod recorded;
 mod redis;
 mod roles;
+mod reload;
 mod secrets;
 #[cfg(feature = "failpoints")]
 mod seeds;

@@ -14,6 +14,7 @@ mod limits;
 mod operator;
 mod problems;
 mod prompts;
+mod reload;
 mod runs;
 mod sse;
 mod tokens;
@@ -46,6 +47,7 @@ pub(super) struct Relay {
     pub(super) namespace: String,
     base: String,
     http: Client,
+    sources: Sources,
 }
 
 impl Relay {
@@ -80,13 +82,21 @@ impl Relay {
             .with("omni.model_id", MODEL)
             .with("webhook.public_url", format!("{base}/webhooks/omni"))
             .with("webhook.secrets", SECRET);
-        let config = Config::load(set(sources)).expect("a configuration").config;
+        let sources = set(sources);
+        let config = Config::load(sources.clone()).expect("a configuration").config;
         let lifecycle = Lifecycle::new();
         let parts = Parts::new(lifecycle.clone(), Metrics::install().expect("metrics"));
         drop(listener);
         let app = App::start(&config, parts).await.expect("the relay starts");
         let (redis_url, namespace) = (redis_url.to_owned(), namespace.to_owned());
-        Self { app, sim, lifecycle, redis_url, namespace, base, http: Client::new() }
+        Self { app, sim, lifecycle, redis_url, namespace, base, http: Client::new(), sources }
+    }
+
+    /// Reloads with what it was started with, and this.
+    pub(super) fn reload(&self, set: impl FnOnce(Sources) -> Sources) -> anyhow::Result<()> {
+        let loaded = Config::load(set(self.sources.clone())).expect("a configuration");
+        let settings = loaded.show();
+        self.app.reload(loaded.config, settings, PATIENCE)
     }
 
     /// The same request from another address of this machine.

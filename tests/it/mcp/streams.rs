@@ -47,6 +47,21 @@ async fn an_agent_that_listens_hears_what_omni_says_by_itself() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_key_a_reload_takes_away_listens_no_longer() {
+    let bed = Bed::new().await;
+    let session = bed.session().await;
+    let listen = async || bed.request(Method::GET).header("Mcp-Session-Id", &session).send().await.unwrap();
+    let mut listening = Events::of(listen().await);
+    bed.world.reload(|sources| sources.with("callers.agents.key", "agents-key,another-key")).unwrap();
+    let announce = json!({"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": {"name": "announce"}});
+    Events::of(bed.in_session(&session, &announce).send().await.unwrap()).result().await;
+    assert_eq!(listening.next().await.unwrap()["method"], "notifications/tools/list_changed");
+    bed.world.reload(|sources| sources.with("callers.agents.key", "another-key")).unwrap();
+    assert_eq!(listening.next().await, None, "its key is gone");
+    assert_eq!(listen().await.status(), 401);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_vanishes_while_nothing_is_said_is_noticed() {

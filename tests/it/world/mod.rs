@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) http: Client,
     ports: Option<[u16; 2]>,
     setting: Setting,
-    relay: Option<Lifecycle>,
+    relay: Option<(Vec<App>, Lifecycle)>,
 }
 
 /// A prompt that was accepted.
@@ -95,25 +95,38 @@ impl World {
     /// Starts the relay (again); on the same port, so that webhooks find it.
     pub(crate) async fn start(&mut self) {
         assert!(self.relay.is_none(), "the relay runs already");
-        let (ports, relay) = self.relay(self.ports).await;
+        let (ports, apps, lifecycle) = self.relay(self.ports).await;
         [self.url, self.receiver] = ports.map(at);
         Contract::of(&self.url).await;
-        (self.ports, self.relay) = (Some(ports), Some(relay));
+        (self.ports, self.relay) = (Some(ports), Some((apps, lifecycle)));
     }
 
     /// Starts another replica, on a port of its own. Whoever asked for it stops it.
     pub(crate) async fn replica(&self) -> Lifecycle {
-        self.relay(None).await.1
+        self.relay(None).await.2
+    }
+
+    /// Reloads every process with what it was started with, and this.
+    pub(crate) fn reload(&self, more: impl Fn(Sources) -> Sources) -> anyhow::Result<()> {
+        let (apps, _) = self.relay.as_ref().expect("a relay that runs");
+        for (app, roles) in apps.iter().zip(self.setting.processes) {
+            let sources = self.sources(roles, self.ports.expect("it was started"));
+            let loaded = Config::load(more(sources)).expect("a configuration");
+            let settings = loaded.show();
+            app.reload(loaded.config, settings, PATIENCE)?;
+        }
+        Ok(())
     }
 
     /// All processes of a relay, as one.
-    async fn relay(&self, ports: Option<[u16; 2]>) -> ([u16; 2], Lifecycle) {
+    async fn relay(&self, ports: Option<[u16; 2]>) -> ([u16; 2], Vec<App>, Lifecycle) {
         'again: for _ in 0..20 {
             let ports = ports.unwrap_or_else(|| match self.setting.processes {
                 [_] => [free_port(); 2],
                 _ => [free_port(), free_port()],
             });
             let lifecycle = Lifecycle::new();
+            let mut apps = Vec::new();
             for roles in self.setting.processes {
                 let config = Config::load(self.sources(roles, ports)).expect("a configuration").config;
                 let parts = Parts {
@@ -123,11 +136,10 @@ impl World {
                     budget_window: self.setting.minute.0 + self.setting.minute.1,
                     ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
                 };
-                if App::start(&config, parts).await.is_err() {
-                    continue 'again;
-                }
+                let Ok(app) = App::start(&config, parts).await else { continue 'again };
+                apps.push(app);
             }
-            return (ports, lifecycle);
+            return (ports, apps, lifecycle);
         }
         panic!("the relay did not start");
     }
@@ -147,8 +159,8 @@ impl World {
 
     /// Stops the relay as a deployment would.
     pub(crate) async fn stop(&mut self) -> Outcome {
-        let relay = self.relay.take().expect("a relay that runs");
-        relay.stop(Duration::from_secs(5)).await
+        let (_, lifecycle) = self.relay.take().expect("a relay that runs");
+        lifecycle.stop(Duration::from_secs(5)).await
     }
 
     /// The configuration of this world's relay, for a process with these roles.
@@ -244,8 +256,8 @@ impl Drop for World {
                 if self.relay.is_some() {
                     check::promises(self).await;
                 }
-                if let Some(relay) = self.relay.take() {
-                    let _ = relay.stop(Duration::from_secs(5)).await;
+                if let Some((_, lifecycle)) = self.relay.take() {
+                    let _ = lifecycle.stop(Duration::from_secs(5)).await;
                 }
             });
         });

@@ -77,6 +77,26 @@ impl Process {
         self.child.try_wait().expect("a child")
     }
 
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// The next line of its log that holds this, of those that nobody looked at yet.
+    pub(crate) fn says(&self, wanted: &str) -> String {
+        let end = std::time::Instant::now() + super::PATIENCE;
+        tokio::task::block_in_place(|| {
+            loop {
+                let left = end.saturating_duration_since(std::time::Instant::now());
+                match self.lines.recv_timeout(left) {
+                    Ok(line) if line.contains(wanted) => return line,
+                    Ok(_) => {}
+                    Err(end) => panic!("{end}: the process did not say {wanted}"),
+                }
+            }
+        })
+    }
+
     /// Ends it, and answers everything it logged.
     pub(crate) fn log(mut self) -> Vec<String> {
         self.child.kill().expect("a process to kill");
