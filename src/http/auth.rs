@@ -234,3 +234,33 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::super::Attempts;
+    use super::*;
+    use crate::pipeline::Switch;
+    use crate::runtime::{Metrics, Readiness};
+
+    #[tokio::test]
+    async fn without_callers_only_this_machine_may_call() {
+        let own = Arc::new(Own {
+            callers: Callers::default(),
+            attempts: Attempts::default(),
+            cors_origins: Vec::new(),
+            switch: Switch::new(Readiness::new().register("operator")),
+            readiness: Readiness::new(),
+            metrics: Metrics::install().unwrap(),
+        });
+        for (peer, here) in
+            [("127.0.0.1:1", true), ("[::1]:1", true), ("[::ffff:127.0.0.1]:1", true), ("10.0.0.7:1", false)]
+        {
+            let peer: SocketAddr = peer.parse().unwrap();
+            let (mut parts, ()) = Request::post("/drain").extension(ConnectInfo(peer)).body(()).unwrap().into_parts();
+            let answer = Authorized::<Ops>::from_request_parts(&mut parts, &own).await;
+            assert_eq!(answer.map_err(|problem| problem.code).err(), (!here).then_some(Code::CrossSite), "{peer}");
+        }
+    }
+}
