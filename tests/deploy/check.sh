@@ -36,11 +36,11 @@ start_around() {
   wait_for simulator listens "$simulator_port"
 }
 
-# relay_on PORT COMMAND...   the environment of a relay that has everything on one listener
+# relay_on PORT COMMAND...   becomes COMMAND, with the environment of a relay that has everything on one listener
 relay_on() {
   local port=$1
   shift
-  env \
+  exec env \
     OMNI_RELAY__REDIS__URL="redis://127.0.0.1:$redis_port" \
     OMNI_RELAY__HTTP__LISTEN="127.0.0.1:$port" \
     OMNI_RELAY__HTTP__ADMIN_LISTEN="127.0.0.1:$port" \
