@@ -38,7 +38,8 @@ impl Config {
     /// that is wrong.
     pub fn load(sources: Sources) -> Result<Loaded, ConfigError> {
         let mut reader = layers(&sources);
-        let rust_log = sources.env.get(environment::RUST_LOG).filter(|text| !text.trim().is_empty());
+        let Sources { mut env, .. } = sources;
+        let rust_log = env.remove(environment::RUST_LOG).filter(|text| !text.trim().is_empty());
         let mut config = config(&mut reader, rust_log);
         if !reader.problems.is_empty() {
             return Err(ConfigError { problems: reader.problems });
@@ -69,7 +70,7 @@ fn layers(sources: &Sources) -> Reader {
 }
 
 /// In the order of the table, which is the order they are shown in.
-fn config(reader: &mut Reader, rust_log: Option<&String>) -> Config {
+fn config(reader: &mut Reader, rust_log: Option<String>) -> Config {
     let namespace = reader.get("namespace", values::name);
     let roles = roles(reader);
     let redis = redis(reader);
@@ -251,11 +252,11 @@ fn runtime(reader: &mut Reader) -> RuntimeConfig {
     RuntimeConfig { workers }
 }
 
-fn log(reader: &mut Reader, rust_log: Option<&String>) -> LogConfig {
+fn log(reader: &mut Reader, rust_log: Option<String>) -> LogConfig {
     let level = match rust_log {
         None => reader.get("log.level", values::log_filter),
         Some(directives) => {
-            reader.put_one("log.level", directives.clone(), Origin::Environment(environment::RUST_LOG.to_owned()));
+            reader.put_one("log.level", directives, Origin::Environment(environment::RUST_LOG.to_owned()));
             reader.get("log.level", |text| values::is_filter(text).then(|| text.to_owned()))
         }
     };

@@ -239,7 +239,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use axum::http::Request;
 
-    use super::super::Attempts;
     use super::*;
     use crate::pipeline::Switch;
     use crate::runtime::{Metrics, Readiness};
@@ -248,7 +247,7 @@ mod tests {
     async fn without_callers_only_this_machine_may_call() {
         let own = Arc::new(Own {
             callers: Callers::default(),
-            attempts: Attempts::default(),
+            attempts: Arc::default(),
             cors_origins: Vec::new(),
             switch: Switch::new(Readiness::new().register("operator")),
             readiness: Readiness::new(),

@@ -57,6 +57,7 @@ impl Lifecycle {
     }
 
     /// One whose tasks may be stopped alone. It stops with this one, which waits for it; a death in it stops the process.
+    #[must_use]
     pub fn child(&self) -> Self {
         let stop = Stop { soft: self.stop.soft.child_token(), hard: self.stop.hard.child_token() };
         let tasks = TaskTracker::new();

@@ -14,8 +14,8 @@ mod openapi;
 mod readers;
 mod recorded;
 mod redis;
-mod roles;
 mod reload;
+mod roles;
 mod secrets;
 #[cfg(feature = "failpoints")]
 mod seeds;

@@ -140,8 +140,8 @@ async fn reloads_leave_nothing_behind() {
     let before = eventually_still(&tasks, &mut connections).await;
     for _ in 0..20 {
         relay.reload(set).unwrap();
-        answered().await;
         assert_eq!(ready(&relay).await, 200, "not ready for a moment");
+        answered().await;
     }
     let after = eventually_still(&tasks, &mut connections).await;
     println!("20 reloads: {} tasks and {} connections before, {} and {} after", before.0, before.1, after.0, after.1);

@@ -134,8 +134,10 @@ fn shares(loads: &[Load], of: impl Fn(&Load) -> f64) -> Vec<f64> {
     loads.iter().map(|load| 100.0 * of(load) / whole).collect()
 }
 
+type Figure = (&'static str, fn(&Load) -> f64);
+
 fn print(loads: &[Load]) {
-    let rows: [(&str, fn(&Load) -> f64); 9] = [
+    let rows: [Figure; 9] = [
         ("commands, those of scripts too", |load| load.commands),
         ("CPU, ms", |load| load.cpu_ms),
         ("scripts", |load| load.scripts),

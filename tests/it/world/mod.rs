@@ -129,14 +129,17 @@ impl World {
             let mut apps = Vec::new();
             for roles in self.setting.processes {
                 let config = Config::load(self.sources(roles, ports)).expect("a configuration").config;
-                let parts = Parts {
+                let brought = Parts {
                     clock: self.clock.clone(),
                     patience: (8, Duration::from_millis(20)),
                     tuning: self.setting.tuning,
                     budget_window: self.setting.minute.0 + self.setting.minute.1,
                     ..Parts::new(lifecycle.clone(), Metrics::install().expect("a recorder"))
                 };
-                let Ok(app) = App::start(&config, parts).await else { continue 'again };
+                let Ok(app) = App::start(&config, brought).await else {
+                    let _ = lifecycle.stop(PATIENCE).await;
+                    continue 'again;
+                };
                 apps.push(app);
             }
             return (ports, apps, lifecycle);
