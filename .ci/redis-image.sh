@@ -7,8 +7,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-"$here/rootfs.sh" "$root" "$(command -v redis-server)" "$(command -v redis-cli)"
-install -d "$root/data" "$root/usr/local/bin"
+"$here/../deploy/rootfs.sh" "$root" "$(command -v redis-server)" "$(command -v redis-cli)" "$(command -v busybox)"
+install -d "$root/bin" "$root/data"
+# Without wget and ping: a static glibc cannot look names up here.
+for applet in sh cat chmod chown cp env grep head id ls mkdir mv ps rm sleep tail; do
+  ln -s ../usr/local/bin/busybox "$root/bin/$applet"
+done
 
 # A mapped port comes from another address, which protected mode refuses. The official image turns it off as well.
 cat > "$root/usr/local/bin/docker-entrypoint.sh" <<'SH'
