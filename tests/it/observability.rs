@@ -157,6 +157,56 @@ async fn dead_letters_are_counted_and_age_until_somebody_decides() {
     eventually("it is decided on", none).await;
 }
 
+/// Of the files that the compose file mounts: whose, from where and to where.
+fn mounts(compose: &Value) -> Vec<(String, String, String)> {
+    let mut mounts = Vec::new();
+    for (name, service) in compose["services"].as_object().unwrap() {
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            if let Some((from, to)) = volume.as_str().unwrap().strip_prefix("./").and_then(|rest| rest.split_once(':'))
+            {
+                mounts.push((name.clone(), format!("deploy/{from}"), to.trim_end_matches(":ro").to_owned()));
+            }
+        }
+    }
+    mounts
+}
+
+#[test]
+fn the_compose_file_gives_prometheus_and_grafana_what_they_need() {
+    let compose: Value = serde_yaml_ng::from_str(&read("deploy/compose.yaml")).unwrap();
+    let mounts = mounts(&compose);
+    for (service, from, _) in &mounts {
+        assert!(file(from).exists(), "{service} mounts {from}, which is not there");
+    }
+    let mounted = |service: &str, path: &str| {
+        let inside = |(whose, _, to): &&(String, String, String)| whose == service && path.starts_with(to);
+        let (_, from, to) = mounts.iter().find(inside).unwrap_or_else(|| panic!("{service} has no {path}"));
+        read(&path.replacen(to, from, 1))
+    };
+
+    let prometheus: Value = serde_yaml_ng::from_str(&mounted("prometheus", "/etc/prometheus/prometheus.yml")).unwrap();
+    for rules in prometheus["rule_files"].as_array().unwrap() {
+        mounted("prometheus", &format!("/etc/prometheus/{}", rules.as_str().unwrap()));
+    }
+    let scraped = &prometheus["scrape_configs"][0];
+    assert_eq!(scraped["job_name"], "omni-relay");
+    let targets = scraped["static_configs"][0]["targets"].as_array().unwrap();
+    let relays = compose["services"].as_object().unwrap().iter().filter(|(_, service)| service["<<"].is_object());
+    let relays: Vec<Value> = relays.map(|(name, _)| format!("{name}:8081").into()).collect();
+    assert_eq!(targets, &relays);
+
+    let provisioning = "/etc/grafana/provisioning";
+    let sources = mounted("grafana", &format!("{provisioning}/datasources/prometheus.yaml"));
+    let sources: Value = serde_yaml_ng::from_str(&sources).unwrap();
+    assert_eq!(sources["datasources"][0]["type"], "prometheus");
+    assert_eq!(sources["datasources"][0]["url"], "http://prometheus:9090");
+    assert_eq!(sources["datasources"][0]["jsonData"]["timeInterval"], prometheus["global"]["scrape_interval"]);
+    let boards = mounted("grafana", &format!("{provisioning}/dashboards/omni-relay.yaml"));
+    let boards: Value = serde_yaml_ng::from_str(&boards).unwrap();
+    let folder = boards["providers"][0]["options"]["path"].as_str().unwrap();
+    assert_eq!(mounted("grafana", &format!("{folder}/omni-relay.json")), read("deploy/grafana/omni-relay.json"));
+}
+
 #[test]
 fn promtool_takes_the_rules_and_their_tests_pass() {
     for (verb, name) in [("check", "rules.yml"), ("test", "rules.test.yml")] {
