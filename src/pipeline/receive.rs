@@ -1,7 +1,7 @@
 //! receive: takes verified webhooks, leaves behind inbox entries, and what readers are told on the way. Safe to repeat
 //! because marks and entry are one script.
 
-use tracing::info;
+use tracing::debug;
 
 use super::progress;
 use crate::model::Webhook;
@@ -76,7 +76,7 @@ impl Receiver {
             Received::Duplicate => Outcome::Duplicate,
         };
         failpoint::hit("receive.stored").await;
-        info!(job.id = %job_id, state = %state, outcome = outcome.as_str(), "webhook");
+        debug!(job.id = %job_id, state = %state, outcome = outcome.as_str(), "webhook");
         Ok(outcome)
     }
 

@@ -105,7 +105,7 @@ impl Store {
         call.arg(ending.phase.sources()).arg(now).arg(tenant.as_str()).arg(heir).arg(policy.window);
         call.arg(millis(policy.retention)).arg(millis(policy.retention + SLOT_LONGER));
         call.arg(policy.answers_len).arg(millis(policy.answers_age)).arg(&ending.published.entry);
-        call.arg(&keys.wake).arg(ending.conversation.as_str()).arg(conversation_id);
+        call.arg(ending.conversation.as_str()).arg(conversation_id);
         for (name, value) in &ending.fields {
             call.arg(*name).arg(value);
         }

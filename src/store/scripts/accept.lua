@@ -49,7 +49,7 @@ if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[2], 'conversationId', ARGV[5])
 end
 redis.call('PERSIST', KEYS[2])
-if ARGV[5] ~= '' then bind(KEYS[4], KEYS[2], ARGV[3]) end
+if ARGV[5] ~= '' then bind(KEYS[4], 0, ARGV[3]) end
 if free then
   redis.call('HSET', KEYS[2], 'active', ARGV[1])
   enqueue(KEYS[7], KEYS[8], KEYS[9], ARGV[2], ARGV[1], ARGV[8])

@@ -40,7 +40,7 @@ if phase then
     redis.call('LREM', KEYS[3], 1, ARGV[1])
   end
   redis.call('PERSIST', KEYS[2])
-  if bound ~= '' then bind(KEYS[13], KEYS[2], ARGV[12]) end
+  if bound ~= '' then bind(KEYS[13], 0, ARGV[12]) end
 end
 if ARGV[8] ~= '' and not told then redis.call('XADD', KEYS[6], '*', 'entry', ARGV[8]) end
 if delivery then finished(KEYS[5], ARGV[2]) end

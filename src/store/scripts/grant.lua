@@ -26,9 +26,12 @@ local function fits(times, more, most)
   return redis.call('LINDEX', times, leaving - 1) + window
 end
 
+-- Answers how many there are then.
 local function count(times, more)
-  for _ = 1, more do redis.call('RPUSH', times, now) end
+  local all
+  for _ = 1, more do all = redis.call('RPUSH', times, now) end
   redis.call('PEXPIRE', times, window)
+  return all
 end
 
 local state = redis.call('HMGET', KEYS[4], 'closed', 'why', 'finishing', 'polling')
@@ -72,7 +75,7 @@ end
 if closed > now then return {'closed', at - now, state[2]} end
 if at > now then return {'wait', at - now} end
 
-count(KEYS[1], n)
+local granted = count(KEYS[1], n)
 if class == 'start' then count(KEYS[2], math.min(limit, n + tonumber(ARGV[5]))) end
 if class == 'poll' then count(KEYS[3], n) end
-return {'go', now, math.max(redis.call('LLEN', KEYS[1]), used(KEYS[2]))}
+return {'go', now, math.max(granted, used(KEYS[2]))}

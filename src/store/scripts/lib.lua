@@ -11,11 +11,17 @@ local function finished(stream, id)
   redis.call('XDEL', stream, id)
 end
 
--- Writes an entry to a conversation, forgets what is too old there, wakes its readers. Answers the entry's id.
-local function append(stream, life, longest, wake, conversation, ...)
+-- Adds an entry to a stream and forgets what is too much or too old there; its id, which is the answer, tells the time.
+local function add(stream, longest, life, ...)
   local id = redis.call('XADD', stream, 'MAXLEN', '~', longest, '*', ...)
-  local oldest = math.max(0, tonumber(redis.call('TIME')[1]) * 1000 - tonumber(life))
+  local oldest = math.max(0, tonumber(string.match(id, '^%d+')) - tonumber(life))
   redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
+  return id
+end
+
+-- Writes an entry to a conversation and wakes its readers. Answers the entry's id.
+local function append(stream, life, longest, wake, conversation, ...)
+  local id = add(stream, longest, life, ...)
   redis.call('PEXPIRE', stream, life)
   redis.call('PUBLISH', wake, conversation)
   return id
@@ -48,12 +54,16 @@ local function enter(backlog, record, tenant, bytes)
   if redis.call('HSETNX', record, 'backlog', bytes .. ' ' .. tenant) == 1 then weigh(backlog, 1, bytes, tenant) end
 end
 
+-- Counts out what a record kept to be counted for, if anything.
+local function discount(backlog, kept)
+  local bytes, tenant = string.match(kept or '', '^(%d+) (.*)$')
+  if bytes then weigh(backlog, -1, -bytes, tenant) end
+end
+
 -- Counts a prompt out, if it is in.
 local function leave(backlog, record)
-  local bytes, tenant = string.match(redis.call('HGET', record, 'backlog') or '', '^(%d+) (.*)$')
-  if not bytes then return end
+  discount(backlog, redis.call('HGET', record, 'backlog'))
   redis.call('HDEL', record, 'backlog')
-  weigh(backlog, -1, -bytes, tenant)
 end
 
 -- Whether a tenant is paused: its turn never comes, so its score is infinite, whether it has prompts or not.
@@ -108,11 +118,11 @@ local function ghost(waiting, heir, heir_record)
   return true
 end
 
--- Binds Omni's conversation to ours unless it is bound to another. The alias never ends before its slot.
-local function bind(alias, slot, conversation)
+-- Binds Omni's conversation to ours unless it is bound to another. The alias never ends before its slot, which lives for
+-- `life` ms, or for good where that is 0.
+local function bind(alias, life, conversation)
   local owner = redis.call('GET', alias)
   if owner and owner ~= conversation then return end
-  local life = redis.call('PTTL', slot)
   if life > 0 then
     redis.call('SET', alias, conversation, 'PX', life + 1000)
   else

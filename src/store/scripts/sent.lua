@@ -14,7 +14,7 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'omniChatUrl', ARGV[4]) end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[9])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('HSETNX', KEYS[3], 'conversationId', ARGV[3])
-  if redis.call('HGET', KEYS[3], 'conversationId') == ARGV[3] then bind(KEYS[4], KEYS[3], ARGV[8]) end
+  if redis.call('HGET', KEYS[3], 'conversationId') == ARGV[3] then bind(KEYS[4], redis.call('PTTL', KEYS[3]), ARGV[8]) end
 end
 if not lists(ARGV[7], known[1]) then return {'recorded', known[1]} end
 redis.call('HSET', KEYS[1], 'phase', 'submitted', 'at:submitted', ARGV[5])
