@@ -14,12 +14,11 @@ use super::ending::{End, Ended, Subject, after, failed, job_failed};
 use super::keyring::{Halt, KeyRing};
 use super::stage::{Disposition, Stage};
 use crate::model::{
-    Cause, Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, Phase, PromptId, Reason, Verdict,
-    Webhook,
+    Cause, Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, PromptId, Reason, Verdict, Webhook,
 };
 use crate::omni::{JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::traces::{self, SpanKind};
-use crate::runtime::{Clock, failpoint};
+use crate::runtime::{Clock, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::inbox::Finish;
 use crate::store::publish::Published;
@@ -43,7 +42,9 @@ pub struct Process {
     pub patience: (u32, Duration),
 }
 
-/// While the 201 of a job is being recorded.
+/// How long the answer to a create may take to be recorded before its webhook is taken for what it is.
+const RECORDING: Duration = Duration::from_secs(5);
+/// While it is.
 const HOLD: Duration = Duration::from_millis(50);
 
 impl Process {
@@ -54,48 +55,37 @@ impl Process {
         webhook: &Webhook,
         since: Option<u64>,
     ) -> Result<Disposition, StoreError> {
+        let Some(step) = decide(&webhook.state) else { return Ok(Disposition::Done) };
         let job_id = webhook.job_id.to_string();
         let prompt_id = match webhook.prompt_id {
             Some(id) => Some(id),
             None => self.store.prompt_of_job(&job_id).await?,
         };
         let record = match prompt_id {
-            Some(id) => self.store.record(id).await?,
+            Some(id) => match self.finish(delivery, id, &job_id).await? {
+                Ok(record) => record,
+                Err(nothing) => return Ok(nothing),
+            },
             None => None,
         };
         let trace = record.as_ref().and_then(Record::trace);
-        let work = Box::pin(self.ended(delivery, webhook, since, prompt_id, record));
+        let work = Box::pin(self.ended(step, webhook, since, record));
         traces::within("process", SpanKind::Consumer, trace, work).await
     }
 
     async fn ended(
         &self,
-        delivery: &Delivery,
+        step: Step,
         webhook: &Webhook,
         since: Option<u64>,
-        prompt_id: Option<PromptId>,
         record: Option<Record>,
     ) -> Result<Disposition, StoreError> {
-        let job_id = webhook.job_id.to_string();
-        let phase = record.as_ref().map_or(Phase::Submitted, |record| record.phase);
-        let sending = record.as_ref().and_then(|record| record.at.get(&Phase::Sending)).copied().unwrap_or_default();
-        let sending_for = Duration::from_millis(self.clock.now_ms().saturating_sub(sending));
         // Cancelled by us, because its time was over: whoever tells of it first.
         let expired =
             record.as_ref().is_some_and(|record| record.expiring.is_some() && record.cancel_requested.is_none());
-        let step = match decide(phase, &webhook.state, sending_for) {
-            Step::Hold => return Ok(Disposition::Wait { pause: HOLD, cause: Cause::Recording }),
-            Step::Ignore => return Ok(Disposition::Done),
-            step => step,
-        };
-        let mut subject = match (record, prompt_id) {
-            (Some(record), Some(id)) => {
-                if let Some(nothing) = self.finish(delivery, id, &job_id).await? {
-                    return Ok(nothing);
-                }
-                Subject::of(record, Some(job_id))
-            }
-            _ => match self.stranger(webhook).await {
+        let mut subject = match record {
+            Some(record) => Subject::of(record, Some(webhook.job_id.to_string())),
+            None => match self.stranger(webhook).await {
                 Ok(subject) => subject,
                 Err(halt) => return after(halt),
             },
@@ -108,20 +98,29 @@ impl Process {
         self.publish(&subject, end, since).await
     }
 
-    /// What becomes of the delivery when there is nothing to do: published before, or another job's prompt.
-    async fn finish(&self, delivery: &Delivery, id: PromptId, job_id: &str) -> Result<Option<Disposition>, StoreError> {
-        match self.store.finish(Some(delivery), id, Some(job_id), self.clock.now_ms()).await? {
-            Finish::Go | Finish::Missing => Ok(None),
-            Finish::Lost => Ok(Some(Disposition::Lost)),
+    /// The record of the prompt that ends now, `None` where it is lost; or what becomes of the delivery instead: there is
+    /// nothing to do, or not yet.
+    async fn finish(
+        &self,
+        delivery: &Delivery,
+        id: PromptId,
+        job_id: &str,
+    ) -> Result<Result<Option<Record>, Disposition>, StoreError> {
+        let now = self.clock.now_ms();
+        Ok(match self.store.finish(Some(delivery), id, Some(job_id), now, hasten(RECORDING)).await? {
+            Finish::Go(record) => Ok(Some(*record)),
+            Finish::Missing => Ok(None),
+            Finish::Recording => Err(Disposition::Wait { pause: HOLD, cause: Cause::Recording }),
+            Finish::Lost => Err(Disposition::Lost),
             Finish::Terminal(phase) => {
                 debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
-                Ok(Some(Disposition::Done))
+                Err(Disposition::Done)
             }
             Finish::Other(other) => {
                 warn!(prompt.id = %id, job.id = job_id, other, "a webhook names a prompt of another job");
-                Ok(Some(Disposition::Done))
+                Err(Disposition::Done)
             }
-        }
+        })
     }
 
     /// A job whose record was lost, or that was created elsewhere with our address and secret.
@@ -157,7 +156,7 @@ impl Process {
                 Ok(end)
             }
             Step::Cancel => Ok(End::plain(EntryType::Cancelled)),
-            Step::Fail | Step::Hold | Step::Ignore => {
+            Step::Fail => {
                 let status = self.status(subject).await?;
                 Ok(job_failed(&status))
             }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::accept::millis;
 use super::delivery::Delivery;
+use super::record::Record;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Envelope, Event, Phase, PromptId, Webhook};
@@ -28,14 +29,16 @@ pub enum Received {
 }
 
 /// Where a prompt stands when a final state of its job is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Finish {
-    /// It is `finishing` now: publish.
-    Go,
+    /// It is `finishing` now, and this is its record: publish.
+    Go(Box<Record>),
     /// Published before.
     Terminal(Phase),
     /// The prompt has another job.
     Other(String),
+    /// Its create is being recorded: look again soon.
+    Recording,
     /// There is no record.
     Missing,
     /// The delivery belongs to somebody else, or to nobody.
@@ -68,13 +71,14 @@ impl Store {
     }
 
     /// A final state is known (of `job_id`, where a job is meant): no deadline touches the prompt any more. Adopts the job
-    /// where the create's outcome was unknown. Safe to repeat.
+    /// where the create's outcome was unknown, which it is not until `recording` after it was sent. Safe to repeat.
     pub async fn finish(
         &self,
         from: Option<&Delivery>,
         id: PromptId,
         job_id: Option<&str>,
         now: u64,
+        recording: Duration,
     ) -> Result<Finish, StoreError> {
         let keys = &self.keys;
         let text = id.to_string();
@@ -82,9 +86,14 @@ impl Store {
         call.arg(&text).arg(job_id.unwrap_or_default()).arg(now).arg(Phase::Finishing.sources());
         call.arg(millis(self.policy.retention * 2));
         call.arg(from.map(Delivery::id).unwrap_or_default()).arg(from.map(Delivery::consumer).unwrap_or_default());
+        call.arg(millis(recording));
         let words = self.words(&call).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["finishing"] => Ok(Finish::Go),
+            ["finishing", fields @ ..] => {
+                let fields = fields.as_chunks().0.iter().map(|[name, value]| ((*name).to_owned(), (*value).to_owned()));
+                Ok(Finish::Go(Box::new(Record::parse(id, fields.collect())?)))
+            }
+            ["recording"] => Ok(Finish::Recording),
             ["terminal", phase] => Ok(Finish::Terminal(phase.parse().map_err(|()| unexpected())?)),
             ["other", job_id] => Ok(Finish::Other((*job_id).to_owned())),
             ["missing"] => Ok(Finish::Missing),

@@ -1,12 +1,15 @@
 -- finish: a final state of the job is known; adopts the job of a create whose outcome was unknown.
 -- KEYS 1 record 2 job 3 inbox
 -- ARGV 1 promptId 2 jobId or '' 3 now 4 phases that may finish 5 life of job, ms 6 entry or '' 7 consumer
--- {'finishing'} {'terminal', phase} {'other', jobId} {'missing'} {'lost'}
+--      8 how long a create may take to be recorded, ms
+-- {'finishing', fields of the record} {'terminal', phase} {'other', jobId} {'recording'} {'missing'} {'lost'}
 -- An entry that a failover took with it is nobody's: whoever still works on it must not leave the prompt `finishing`, where
 -- no look finds it soon.
 if ARGV[6] ~= '' and not held(KEYS[3], ARGV[6], ARGV[7]) then return {'lost'} end
-local known = redis.call('HMGET', KEYS[1], 'phase', 'jobId')
+local known = redis.call('HMGET', KEYS[1], 'phase', 'jobId', 'at:sending')
 if not known[1] then return {'missing'} end
+-- What overtook the answer to its create waits for it; after that the create's outcome is unknown.
+if known[1] == 'sending' and tonumber(ARGV[3]) - tonumber(known[3] or '0') < tonumber(ARGV[8]) then return {'recording'} end
 if ARGV[2] ~= '' and known[2] and known[2] ~= ARGV[2] then return {'other', known[2]} end
 if not lists(ARGV[4], known[1]) then return {'terminal', known[1]} end
 if ARGV[2] ~= '' and not known[2] then
@@ -14,4 +17,4 @@ if ARGV[2] ~= '' and not known[2] then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[5])
 end
 if known[1] ~= 'finishing' then redis.call('HSET', KEYS[1], 'phase', 'finishing', 'at:finishing', ARGV[3]) end
-return {'finishing'}
+return {'finishing', unpack(redis.call('HGETALL', KEYS[1]))}

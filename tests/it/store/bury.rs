@@ -1,6 +1,7 @@
 //! bury: what cannot be done is kept, and its conversation goes on.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use omni_relay::model::dead_letter::{DeadLetter, Reason};
 use omni_relay::model::{Attempt, EntryType, Envelope, Event, Finding, Phase, PromptId, Verdict};
@@ -116,7 +117,7 @@ async fn a_later_failure_joins_the_history() {
     let _ = bed.store.done(&next(&mut inbox).await).await.unwrap();
     // Its webhook comes, and cannot be processed either.
     let delivery = bed.inbox(&mut inbox).await;
-    bed.store.finish(None, id, None, NOW + 10).await.unwrap();
+    bed.store.finish(None, id, None, NOW + 10, Duration::ZERO).await.unwrap();
     assert_eq!(bury(&bed, &delivery, id, NOW + 20).await, Settled::Yes);
     let fields = kept(&bed, &id.to_string()).await;
     assert_eq!((fields["stage"].as_str(), fields["history"].lines().count()), ("process", 2));

@@ -1,5 +1,7 @@
 //! The table of phases is the guard of every move: each move from each phase, whoever calls it.
 
+use std::time::Duration;
+
 use omni_relay::model::{EntryType, Finding, Phase, PromptId, Verdict};
 use omni_relay::pipeline::DeadLetters;
 use omni_relay::store::delivery::Stream;
@@ -121,7 +123,7 @@ impl Table {
             Move::Send => drop(store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap()),
             Move::Unsend => drop(store.unsend(&delivery, id, NOW).await.unwrap()),
             Move::Sent => drop(store.sent(&record, job, NOW, NOW).await.unwrap()),
-            Move::Finish => drop(store.finish(None, id, None, NOW).await.unwrap()),
+            Move::Finish => drop(store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap()),
             Move::Refuse => drop(store.refuse(&delivery, finding(Verdict::Cancelled), NOW).await.unwrap()),
             Move::Conclude => drop(store.conclude(&record, finding(Verdict::Expired), NOW, NOW).await.unwrap()),
             Move::Cancel => drop(store.cancel(&record, "test", NOW, NOW).await.unwrap()),
@@ -129,7 +131,7 @@ impl Table {
             Move::BurySeen => drop(store.bury_seen(&kept, &record, &delayed).await.unwrap()),
             Move::Settle(kind) => self.settle(id, conversation, kind).await,
             Move::Inherit => {
-                store.finish(None, id, None, NOW).await.unwrap();
+                store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
                 self.settle(id, conversation, EntryType::Answer).await;
             }
             Move::Replay => drop(self.letters.replay(&id.to_string(), "test").await.unwrap()),

@@ -1,7 +1,10 @@
 //! send, unsend, sent, refuse: one create per prompt.
 
+use std::time::Duration;
+
 use omni_relay::model::{EntryType, Envelope, Event, Finding, Phase, Verdict};
 use omni_relay::store::delivery::{Settled, Stream};
+use omni_relay::store::inbox::Finish;
 use omni_relay::store::submit::{Job, Recorded, Send};
 
 use super::bed::{Bed, NOW, claim_one, named, new_id, next, prompt_of};
@@ -41,6 +44,23 @@ async fn what_omni_did_not_take_may_be_sent_again() {
     bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap();
     bed.store.unsend(&delivery, id, NOW).await.unwrap();
     assert_eq!(bed.phase(id).await, Phase::Submitted);
+}
+
+/// Its webhook overtook the answer to its create: that is recorded first, unless it never comes.
+#[tokio::test]
+async fn an_end_waits_until_its_create_is_recorded() {
+    let bed = Bed::new().await;
+    let mut submit = bed.consumer(Stream::Prompts, "s").await;
+    let id = bed.accept("c").await;
+    let delivery = next(&mut submit).await;
+    let record = bed.record(id).await;
+    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    let long = Duration::from_secs(5);
+    let finish = bed.store.finish(None, id, Some("job-1"), NOW + 4999, long).await.unwrap();
+    assert!(matches!(finish, Finish::Recording) && bed.phase(id).await == Phase::Sending);
+    let finish = bed.store.finish(None, id, Some("job-1"), NOW + 5000, long).await.unwrap();
+    let Finish::Go(record) = finish else { panic!("{finish:?}") };
+    assert_eq!((record.phase, record.job_id.as_deref()), (Phase::Finishing, Some("job-1")));
 }
 
 /// The sender was cut off from Redis, its entry was claimed and ended by somebody who found `sending`; then the sender
