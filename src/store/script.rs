@@ -6,18 +6,29 @@ use redis::{FromRedisValue, Script, ScriptInvocation, ToRedisArgs};
 
 use super::{Store, StoreError};
 
-/// A script of `scripts/`, with the shared part in front.
+/// A script of `scripts/`.
 macro_rules! script {
     ($name:literal) => {
-        std::sync::LazyLock::new(|| {
-            redis::Script::new(concat!(
-                include_str!("scripts/lib.lua"),
-                include_str!(concat!("scripts/", $name, ".lua"))
-            ))
-        })
+        std::sync::LazyLock::new(|| $crate::store::script::with_lib(include_str!(concat!("scripts/", $name, ".lua"))))
     };
 }
 pub(super) use script;
+
+/// What scripts share: functions, each of which calls only those above it.
+const LIB: &str = include_str!("scripts/lib.lua");
+
+/// A script with what it calls of the shared part in front: Redis makes every function anew with each call.
+pub(super) fn with_lib(script: &str) -> Script {
+    let mut text = script.to_owned();
+    for part in LIB.rsplit("\n\n") {
+        let called = |name: &str| text.contains(&format!("{name}("));
+        let head = part.split_once("local function ").and_then(|(_, head)| head.split_once('('));
+        if head.is_some_and(|(name, _)| called(name)) {
+            text = format!("{part}\n{text}");
+        }
+    }
+    Script::new(&text)
+}
 
 /// A script that is compiled once.
 pub(super) type Move = LazyLock<Script>;
