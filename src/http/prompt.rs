@@ -16,6 +16,7 @@ use super::problem::{self, Problem};
 use super::{Services, wait};
 use crate::model::entry_schema::TerminalEvent;
 use crate::model::{Conversation, Phase, PromptId};
+use crate::pipeline::intake::Fresh;
 use crate::store::conversation::Stored;
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -123,21 +124,16 @@ pub async fn for_operator(store: &Store, record: Record) -> Result<(serde_json::
     Ok((serde_json::to_value(object).map_err(what)?, ended))
 }
 
-/// The object of a prompt that was just accepted and cannot be looked up.
-pub(super) fn fresh(
-    services: &Services,
-    access: &Access,
-    id: PromptId,
-    conversation: &Conversation,
-    phase: Phase,
-) -> PromptObject {
+/// The object of a prompt that was just accepted, as a look finds it.
+pub(super) fn fresh(services: &Services, access: &Access, id: PromptId, fresh: &Fresh) -> PromptObject {
+    let Fresh { conversation, phase, at } = fresh;
     PromptObject {
         prompt_id: id.to_string(),
         conversation: conversation.key().to_owned(),
         stream: services.store.keys().conversation(conversation),
         events_url: events_url(access, conversation),
         phase: phase.as_str(),
-        timeline: Vec::new(),
+        timeline: step(*phase, *at).into_iter().collect(),
         job_id: None,
         conversation_id: None,
         omni_chat_url: None,
@@ -152,11 +148,7 @@ fn events_url(access: &Access, conversation: &Conversation) -> String {
 
 /// By time; an end that the record does not know yet is as old as its entry.
 fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> {
-    let known = |(phase, at): (&Phase, &u64)| {
-        let at = Timestamp::from_millisecond(i64::try_from(*at).ok()?).ok()?;
-        Some(Step { phase: phase.as_str(), at })
-    };
-    let mut steps: Vec<Step> = record.at.iter().filter_map(known).collect();
+    let mut steps: Vec<Step> = record.at.iter().filter_map(|(phase, at)| step(*phase, *at)).collect();
     if phase.is_terminal() && !record.at.contains_key(&phase) {
         let time = entry.and_then(|entry| entry.fields.iter().find(|(name, _)| name == "time"));
         let at = time.and_then(|(_, time)| time.parse::<Timestamp>().ok()?.round(Unit::Millisecond).ok());
@@ -164,6 +156,11 @@ fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> 
     }
     steps.sort_by_key(|step| step.at);
     steps
+}
+
+fn step(phase: Phase, at: u64) -> Option<Step> {
+    let at = Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?;
+    Some(Step { phase: phase.as_str(), at })
 }
 
 pub(super) fn not_found() -> Problem {

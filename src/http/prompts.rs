@@ -93,12 +93,14 @@ pub(super) async fn accept(
     let accepted = services.intake.accept(&access.tenant, &body, trace, None).await?;
     drop(body);
     let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
-    let object = match shown(services, access, accepted.id, wait).await {
-        Ok(object) => object,
-        // It is ours, whatever Redis does now: a caller that is told otherwise would ask again.
-        Err(problem) => match accepted.fresh {
-            Some((conversation, phase)) => prompt::fresh(services, access, accepted.id, &conversation, phase),
-            None => return Err(problem),
+    let fresh = accepted.fresh.map(|fresh| prompt::fresh(services, access, accepted.id, &fresh));
+    let object = match fresh {
+        Some(fresh) if wait.is_zero() => fresh,
+        fresh => match (shown(services, access, accepted.id, wait).await, fresh) {
+            (Ok(object), _) => object,
+            // It is ours, whatever Redis does now: a caller that is told otherwise would ask again.
+            (Err(_), Some(fresh)) => fresh,
+            (Err(problem), None) => return Err(problem),
         },
     };
     Ok((if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED }, object))

@@ -38,8 +38,19 @@ pub struct Intake {
 pub struct Acceptance {
     /// Its id.
     pub id: PromptId,
-    /// Where it is, when it is new; otherwise the idempotency key found an earlier one.
-    pub fresh: Option<(Conversation, Phase)>,
+    /// What is known of it, when it is new; otherwise the idempotency key found an earlier one.
+    pub fresh: Option<Fresh>,
+}
+
+/// A prompt that was accepted a moment ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fresh {
+    /// Where it is.
+    pub conversation: Conversation,
+    /// The phase it began in.
+    pub phase: Phase,
+    /// When, unix milliseconds.
+    pub at: u64,
 }
 
 /// Why a prompt was not accepted.
@@ -141,7 +152,7 @@ impl Intake {
                 info!(prompt.id = %id, conversation.id = %conversation, phase = %phase, via, "prompt accepted");
                 metrics::counter!("omni_relay_prompts_accepted_total", "via" => via).increment(1);
                 self.announce(id, &conversation, body).await;
-                Ok(Some(Acceptance { id, fresh: Some((conversation, phase)) }))
+                Ok(Some(Acceptance { id, fresh: Some(Fresh { conversation, phase, at: now }) }))
             }
             Accepted::Same(id) => Ok(Some(Acceptance { id, fresh: None })),
             Accepted::KeyReused => Err(IntakeError::KeyReused),

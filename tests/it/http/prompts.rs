@@ -6,7 +6,7 @@ use omni_relay::simulator::Behaviour;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{MODEL, Relay, pointers, problem, question};
+use super::{MODEL, Relay, eventually, pointers, problem, question};
 
 const USER: &str = "22222222-2222-4222-8222-222222222222";
 
@@ -85,6 +85,27 @@ async fn wrong_bodies_are_told_apart() {
     let answer = relay.post("/v1/prompts?wiat=1", question(&json!({})).to_string()).send().await.unwrap();
     assert_eq!(pointers(&problem(answer, 422).await), ["/wiat"]);
     assert_eq!(relay.sim.jobs().len(), 0);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_told_at_acceptance_is_what_a_look_finds() {
+    let relay = Relay::start().await;
+    // Nothing is submitted, so that nothing moves between the two.
+    let pause = relay.post("/v1/stages/submit/pause", "").send().await.unwrap();
+    assert!(pause.status().is_success(), "{}", pause.status());
+    eventually("the stage is paused", async || {
+        let ready: Value = relay.get("/readyz").send().await.ok()?.json().await.ok()?;
+        ready.to_string().contains("pause").then_some(())
+    })
+    .await;
+    for phase in ["queued", "waiting"] {
+        let told = relay.ask(&question(&json!({"conversation": "t"}))).send().await.unwrap();
+        assert_eq!(told.status(), 202);
+        let told: Value = told.json().await.unwrap();
+        let found = relay.get(&format!("/v1/prompts/{}", told["promptId"].as_str().unwrap())).send().await.unwrap();
+        assert_eq!((told["phase"].as_str(), &told), (Some(phase), &found.json::<Value>().await.unwrap()));
+    }
     relay.stop().await;
 }
 
