@@ -13,7 +13,7 @@ use super::generation::Lasting;
 use super::reach::Reach;
 use super::relay::Parts;
 use crate::config::Config;
-use crate::http::{Console, Own, Services, Tokens};
+use crate::http::{Console, Own, ServiceParts, Services, Tokens};
 use crate::omni::McpClient;
 use crate::pipeline::{Canceller, Charts, DeadLetters, Gateway, Intake, Rater, Runs};
 use crate::runtime::hasten;
@@ -33,7 +33,7 @@ pub(super) fn services(
 ) -> anyhow::Result<Services> {
     let dead_letters = DeadLetters::new(store.clone(), parts.clock.clone(), config.reconcile.after);
     let charts = Charts::new(store.clone(), reach.omni.clone(), reach.keys.clone());
-    Ok(Services {
+    Ok(Services::from(ServiceParts {
         own,
         store: store.clone(),
         intake,
@@ -54,7 +54,7 @@ pub(super) fn services(
         console: console(config, parts, lasting, store),
         clock: parts.clock.clone(),
         stop: lasting.stop.clone(),
-    })
+    }))
 }
 
 fn gateway(store: &Store, reach: &Reach) -> anyhow::Result<Gateway> {

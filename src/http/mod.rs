@@ -58,6 +58,7 @@ pub use standing::Rights;
 pub use token::Tokens;
 pub use webhook::Webhooks;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -88,9 +89,12 @@ pub struct Served {
     pub services: Option<Services>,
 }
 
-/// What the handlers of `api` work with.
+/// What the handlers of `api` work with. Every request has a clone, so that it is one pointer.
 #[derive(Clone)]
-pub struct Services {
+pub struct Services(Arc<ServiceParts>);
+
+/// What [`Services`] are.
+pub struct ServiceParts {
     /// What every process has.
     pub own: Arc<Own>,
     /// The store.
@@ -131,6 +135,20 @@ pub struct Services {
     pub clock: Clock,
     /// Ends long answers when the process stops.
     pub stop: Stop,
+}
+
+impl From<ServiceParts> for Services {
+    fn from(parts: ServiceParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Services {
+    type Target = ServiceParts;
+
+    fn deref(&self) -> &ServiceParts {
+        &self.0
+    }
 }
 
 /// Probes, webhooks, `/v1`, and what describes them all.
