@@ -14,6 +14,7 @@ mod cluster;
 mod connection;
 mod dead;
 mod due;
+mod economy;
 mod forms;
 mod letters;
 mod lost;
