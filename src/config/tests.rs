@@ -326,7 +326,7 @@ fn the_sample_file_loads_and_names_every_key() {
 fn what_takes_a_restart_is_marked_in_the_table() {
     let others = [
         ("namespace", "other"),
-        ("roles", "receive,api"),
+        ("roles", "process,api"),
         ("redis.url", "redis://:password@127.0.0.1:6379"),
         ("http.listen", "127.0.0.1:9080"),
         ("http.admin_listen", ""),
