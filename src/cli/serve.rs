@@ -83,7 +83,9 @@ impl Serve {
         lifecycle.spawn("reload", reloader.run(hangups, lifecycle.stop_handle()));
         let outcome = server::run_until_signal(&lifecycle, GRACE, embedded, || {
             let admin = admin.map(tracing::field::display);
-            info!(version = env!("CARGO_PKG_VERSION"), %http, admin, namespace = loaded.config.namespace, "listening");
+            let roles = loaded.config.roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(",");
+            let (version, namespace) = (env!("CARGO_PKG_VERSION"), &loaded.config.namespace);
+            info!(version, %http, admin, namespace, roles, "listening");
         })
         .await?;
         info!(?outcome, "stopped");

@@ -61,7 +61,10 @@ fn commands(text: &str) -> Vec<String> {
             in_block = !in_block;
         } else if in_block {
             let line = line.split(" #").next().unwrap();
-            found.extend(line.split_once("omni-relay ").map(|(_, command)| command.to_owned()));
+            // Elsewhere it is a user, or a file that goes somewhere.
+            let verb = |command: &str| command.split(' ').next().is_some_and(|word| !word.contains('/'));
+            let command = line.split_once("omni-relay ").map(|(_, command)| command);
+            found.extend(command.filter(|command| verb(command)).map(str::to_owned));
         } else {
             let spans = line.split('`').skip(1).step_by(2);
             found.extend(spans.filter_map(|span| span.strip_prefix("omni-relay ").map(str::to_owned)));
