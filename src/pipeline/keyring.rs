@@ -158,6 +158,21 @@ impl KeyRing {
         self.first_open(turns, Errand::Start, requests).await
     }
 
+    /// The key that most jobs were created with, and its budget: a move that grants a request by the way asks for it.
+    pub fn usual(&self) -> Option<(&str, Quota)> {
+        self.keys.first().map(|key| (key.api.id(), self.quota))
+    }
+
+    /// What such a move said of the usual key: leave, or why there is none. `None` where another key may do.
+    pub fn granted(&self, grant: Grant) -> Result<Option<Permit<'_>>, Halt> {
+        let Some(key) = self.keys.first() else { return Ok(None) };
+        match self.told(key, Errand::Finish, grant) {
+            Ok(permit) => Ok(Some(permit)),
+            Err((_, Cause::NoKey)) => Ok(None),
+            Err((pause, cause)) => Err(Halt::Wait { pause, cause }),
+        }
+    }
+
     /// The key that created a job, for one request that finishes it.
     pub async fn finish(&self, id: Option<&str>) -> Result<Permit<'_>, Halt> {
         self.own(id, Errand::Finish, 1).await
@@ -244,6 +259,11 @@ impl KeyRing {
         requests: u32,
     ) -> Result<Result<Permit<'a>, (Duration, Cause)>, StoreError> {
         let grant = self.store.grant(key.api.id(), errand, requests, self.quota).await?;
+        Ok(self.told(key, errand, grant))
+    }
+
+    /// What the budget said.
+    fn told<'a>(&self, key: &'a Key, errand: Errand, grant: Grant) -> Result<Permit<'a>, (Duration, Cause)> {
         let (outcome, answer) = match grant {
             Grant::Go { at, used } => {
                 key.used.store(used, Ordering::Relaxed);
@@ -260,7 +280,7 @@ impl KeyRing {
             }
         };
         metrics::counter!("omni_relay_budget_total", "errand" => errand.as_str(), "outcome" => outcome).increment(1);
-        Ok(answer)
+        answer
     }
 
     fn refusals(&self) -> usize {

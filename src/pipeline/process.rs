@@ -19,6 +19,7 @@ use crate::model::{
 use crate::omni::{JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::traces::{self, SpanKind};
 use crate::runtime::{Clock, failpoint, hasten};
+use crate::store::budget::Grant;
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::inbox::Finish;
 use crate::store::publish::Published;
@@ -61,15 +62,15 @@ impl Process {
             Some(id) => Some(id),
             None => self.store.prompt_of_job(&job_id).await?,
         };
-        let record = match prompt_id {
-            Some(id) => match self.finish(delivery, id, &job_id).await? {
-                Ok(record) => record,
+        let (record, grant) = match prompt_id {
+            Some(id) => match self.finish(delivery, id, &job_id, step).await? {
+                Ok(found) => found,
                 Err(nothing) => return Ok(nothing),
             },
-            None => None,
+            None => (None, None),
         };
         let trace = record.as_ref().and_then(Record::trace);
-        let work = Box::pin(self.ended(step, webhook, since, record));
+        let work = Box::pin(self.ended(step, webhook, since, record, grant));
         traces::within("process", SpanKind::Consumer, trace, work).await
     }
 
@@ -79,6 +80,7 @@ impl Process {
         webhook: &Webhook,
         since: Option<u64>,
         record: Option<Record>,
+        grant: Option<Grant>,
     ) -> Result<Disposition, StoreError> {
         // Cancelled by us, because its time was over: whoever tells of it first.
         let expired =
@@ -90,7 +92,7 @@ impl Process {
                 Err(halt) => return after(halt),
             },
         };
-        let end = match self.end(&mut subject, step, webhook).await {
+        let end = match self.end(&mut subject, step, webhook, grant).await {
             Ok(end) if expired && end.kind == EntryType::Cancelled => End::plain(EntryType::Expired),
             Ok(end) => end,
             Err(halt) => return after(halt),
@@ -98,18 +100,20 @@ impl Process {
         self.publish(&subject, end, since).await
     }
 
-    /// The record of the prompt that ends now, `None` where it is lost; or what becomes of the delivery instead: there is
-    /// nothing to do, or not yet.
+    /// The record of the prompt that ends now, `None` where it is lost, and what the budget says of the request for the result;
+    /// or what becomes of the delivery instead: there is nothing to do, or not yet.
     async fn finish(
         &self,
         delivery: &Delivery,
         id: PromptId,
         job_id: &str,
-    ) -> Result<Result<Option<Record>, Disposition>, StoreError> {
-        let now = self.clock.now_ms();
-        Ok(match self.store.finish(Some(delivery), id, Some(job_id), now, hasten(RECORDING)).await? {
-            Finish::Go(record) => Ok(Some(*record)),
-            Finish::Missing => Ok(None),
+        step: Step,
+    ) -> Result<Result<(Option<Record>, Option<Grant>), Disposition>, StoreError> {
+        let budget = self.keys.usual().filter(|_| step == Step::Answer);
+        let found = self.store.finish(Some(delivery), (id, Some(job_id)), self.clock.now_ms(), hasten(RECORDING), budget);
+        Ok(match found.await? {
+            Finish::Go(record, grant) => Ok((Some(*record), grant)),
+            Finish::Missing => Ok((None, None)),
             Finish::Recording => Err(Disposition::Wait { pause: HOLD, cause: Cause::Recording }),
             Finish::Lost => Err(Disposition::Lost),
             Finish::Terminal(phase) => {
@@ -146,9 +150,9 @@ impl Process {
         Ok(subject)
     }
 
-    async fn end(&self, subject: &mut Subject, step: Step, webhook: &Webhook) -> Ended {
+    async fn end(&self, subject: &mut Subject, step: Step, webhook: &Webhook, grant: Option<Grant>) -> Ended {
         match step {
-            Step::Answer => self.answer(subject).await,
+            Step::Answer => self.answer(subject, grant).await,
             Step::Deny => {
                 let reason = webhook.reason.clone();
                 let mut end = failed("denied", reason.as_deref().unwrap_or("Omni denied the job"));
@@ -164,10 +168,14 @@ impl Process {
     }
 
     /// The full result, waited for a little where it is not there yet.
-    async fn answer(&self, subject: &mut Subject) -> Ended {
+    async fn answer(&self, subject: &mut Subject, grant: Option<Grant>) -> Ended {
         let (tries, pause) = self.patience;
+        let mut granted = grant.map(|grant| self.keys.granted(grant)).transpose()?.flatten();
         for attempt in 1..=tries {
-            let permit = self.keys.finish(subject.key_id.as_deref()).await?;
+            let permit = match granted.take() {
+                Some(permit) => permit,
+                None => self.keys.finish(subject.key_id.as_deref()).await?,
+            };
             let answer = self.omni.result(permit.key(), subject.job()).await;
             match self.keys.heard(&permit, answer).await {
                 Ok(result) => return self.answered(subject, &result, None).await,

@@ -14,7 +14,7 @@ static CLOSE: Move = script!("close");
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// What Omni grants a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Quota {
     /// Requests in a window.
     pub limit: u32,
@@ -76,15 +76,7 @@ impl Store {
     pub async fn grant(&self, key_id: &str, errand: Errand, requests: u32, quota: Quota) -> Result<Grant, StoreError> {
         let keys = self.keys.budget(key_id);
         let words = self.words(&ask(&keys, errand.as_str(), requests, quota)).await?;
-        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["go", at, used] => Ok(Grant::Go {
-                at: at.parse().map_err(|_| unexpected())?,
-                used: used.parse().map_err(|_| unexpected())?,
-            }),
-            ["wait", pause] => Ok(Grant::Wait(duration(pause)?)),
-            ["closed", pause, why] => Ok(Grant::Closed(duration(pause)?, Closed::parse(why)?)),
-            _ => Err(unexpected()),
-        }
+        Grant::from_words(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// How many starts, up to `most`, a key has room for now. Counts nothing.
@@ -141,6 +133,19 @@ fn ask<'a>(keys: &[String; 4], class: &str, requests: u32, quota: Quota) -> Call
 
 fn duration(millis: &str) -> Result<Duration, StoreError> {
     millis.parse().map(Duration::from_millis).map_err(|_| unexpected())
+}
+
+impl Grant {
+    pub(super) fn from_words(words: &[&str]) -> Result<Self, StoreError> {
+        match words {
+            ["go", at, used] => {
+                Ok(Self::Go { at: at.parse().map_err(|_| unexpected())?, used: used.parse().map_err(|_| unexpected())? })
+            }
+            ["wait", pause, ..] => Ok(Self::Wait(duration(pause)?)),
+            ["closed", pause, why] => Ok(Self::Closed(duration(pause)?, Closed::parse(why)?)),
+            _ => Err(unexpected()),
+        }
+    }
 }
 
 impl Errand {

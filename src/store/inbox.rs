@@ -5,6 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::accept::millis;
+use super::budget::{Grant, Quota};
 use super::delivery::Delivery;
 use super::record::Record;
 use super::script::{Move, script, unexpected, with_keys};
@@ -31,8 +32,9 @@ pub enum Received {
 /// Where a prompt stands when a final state of its job is known.
 #[derive(Debug)]
 pub enum Finish {
-    /// It is `finishing` now, and this is its record: publish.
-    Go(Box<Record>),
+    /// It is `finishing` now, and this is its record: publish. With what the key's budget says of the next request, where it
+    /// was asked.
+    Go(Box<Record>, Option<Grant>),
     /// Published before.
     Terminal(Phase),
     /// The prompt has another job.
@@ -71,27 +73,32 @@ impl Store {
     }
 
     /// A final state is known (of `job_id`, where a job is meant): no deadline touches the prompt any more. Adopts the job
-    /// where the create's outcome was unknown, which it is not until `recording` after it was sent. Safe to repeat.
+    /// where the create's outcome was unknown, which it is not until `recording` after it was sent. Grants a request of the
+    /// key `budget`, where that is the one that created the job. Safe to repeat.
     pub async fn finish(
         &self,
         from: Option<&Delivery>,
-        id: PromptId,
-        job_id: Option<&str>,
+        (id, job_id): (PromptId, Option<&str>),
         now: u64,
         recording: Duration,
+        budget: Option<(&str, Quota)>,
     ) -> Result<Finish, StoreError> {
         let keys = &self.keys;
         let text = id.to_string();
-        let mut call = with_keys(&FINISH, &[&keys.prompt(&text), &keys.job(job_id.unwrap_or_default()), &keys.inbox]);
+        let (record, job) = (keys.prompt(&text), keys.job(job_id.unwrap_or_default()));
+        let (key_id, quota) = budget.unwrap_or_default();
+        let [granted, charged, _, state] = keys.budget(key_id);
+        let mut call = with_keys(&FINISH, &[&record, &job, &keys.inbox, &granted, &charged, &state]);
         call.arg(&text).arg(job_id.unwrap_or_default()).arg(now).arg(Phase::Finishing.sources());
         call.arg(millis(self.policy.retention * 2));
         call.arg(from.map(Delivery::id).unwrap_or_default()).arg(from.map(Delivery::consumer).unwrap_or_default());
-        call.arg(millis(recording));
+        call.arg(millis(recording)).arg(key_id).arg(quota.limit).arg(millis(quota.window));
         let words = self.words(&call).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["finishing", fields @ ..] => {
+            ["finishing", verdict, when, what, fields @ ..] => {
+                let granted = (!verdict.is_empty()).then(|| Grant::from_words(&[verdict, when, what])).transpose()?;
                 let fields = fields.as_chunks().0.iter().map(|[name, value]| ((*name).to_owned(), (*value).to_owned()));
-                Ok(Finish::Go(Box::new(Record::parse(id, fields.collect())?)))
+                Ok(Finish::Go(Box::new(Record::parse(id, fields.collect())?), granted))
             }
             ["recording"] => Ok(Finish::Recording),
             ["terminal", phase] => Ok(Finish::Terminal(phase.parse().map_err(|()| unexpected())?)),

@@ -65,7 +65,7 @@ async fn finish(bed: &Bed) -> anyhow::Result<f64> {
     let next = std::cell::Cell::new(0);
     timed(bed, async || {
         let prompt = &prompts[next.replace(next.get() + 1)];
-        bed.store.finish(None, prompt.id, Some(&prompt.job.to_string()), 1, std::time::Duration::ZERO).await?;
+        bed.store.finish(None, (prompt.id, Some(&prompt.job.to_string())), 1, std::time::Duration::ZERO, None).await?;
         Ok(())
     })
     .await

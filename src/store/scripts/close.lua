@@ -2,8 +2,7 @@
 -- KEYS 1 state
 -- ARGV 1 for how long, ms, or '': longer each time it happens again soon 2 first and 3 longest pause of that, ms 4 why
 -- {for how long, ms; 1 where it was open, or closed for another reason}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local state = redis.call('HMGET', KEYS[1], 'closed', 'why', 'strikes')
 local closed, longest = tonumber(state[1] or 0), tonumber(ARGV[3])
 local pause = tonumber(ARGV[1])

@@ -3,7 +3,6 @@
 -- ARGV 1 when it was granted 2 window, ms
 -- 1, or 0 where it is not counted any more
 if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end
-local time = redis.call('TIME')
-redis.call('RPUSH', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('RPUSH', KEYS[1], clock())
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1

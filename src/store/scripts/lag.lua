@@ -1,8 +1,7 @@
 -- lag: what waits in streams. Changes nothing.
 -- KEYS 1 and all that follow: streams
 -- for each {entries that nobody has read, age in ms of the oldest}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local found = {}
 for _, stream in ipairs(KEYS) do
   local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]

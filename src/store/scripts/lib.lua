@@ -147,3 +147,53 @@ end
 local function count(run, word)
   if run ~= '' then redis.call('HINCRBY', run, word, 1) end
 end
+
+-- The time of Redis, unix milliseconds.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- How many requests of a budget's window are in `times`, which holds when each went out. Those that left it are forgotten.
+local function spent(times, window, now)
+  local first = redis.call('LINDEX', times, 0)
+  while first and first + window <= now do
+    redis.call('LPOP', times)
+    first = redis.call('LINDEX', times, 0)
+  end
+  return first and redis.call('LLEN', times) or 0
+end
+
+-- When `more` fit beside those in the window without exceeding `most`; more than fit at all fit alone.
+local function room_at(times, window, now, more, most)
+  local leaving = spent(times, window, now) + math.min(more, most) - most
+  if leaving <= 0 then return now end
+  return redis.call('LINDEX', times, leaving - 1) + window
+end
+
+-- Counts that `more` go out. Answers how many there are then.
+local function spend(times, window, now, more)
+  local all
+  for _ = 1, more do all = redis.call('RPUSH', times, now) end
+  redis.call('PEXPIRE', times, window)
+  return all
+end
+
+-- Keeps room that comes free at `at` for a class, and a little longer, for those who wait to come back in.
+local function reserve(state, class, at, window, now)
+  local grace = math.ceil(window / 60)
+  redis.call('HSET', state, class, at + grace)
+  redis.call('PEXPIRE', state, at + grace + window - now)
+end
+
+-- Whether requests that finish jobs may go out now: they may use all of the window. Replies as `grant` does.
+local function grant_finish(granted, charged, state, n, limit, window)
+  local now = clock()
+  local known = redis.call('HMGET', state, 'closed', 'why')
+  local closed = tonumber(known[1] or 0)
+  local at = math.max(room_at(granted, window, now, n, limit), closed)
+  if at > now then reserve(state, 'finishing', at, window, now) end
+  if closed > now then return {'closed', at - now, known[2]} end
+  if at > now then return {'wait', at - now} end
+  return {'go', now, math.max(spend(granted, window, now, n), spent(charged, window, now))}
+end

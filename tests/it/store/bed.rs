@@ -133,7 +133,7 @@ impl Bed {
     /// What `process` does with a final state: finish, publish, settle.
     pub(super) async fn end(&self, inbox: &mut Consumer, id: PromptId, conversation: &str, kind: EntryType) -> Settled {
         let delivery = self.inbox(inbox).await;
-        self.store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
+        self.store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap();
         let ending = self.ending(id, conversation, kind).await;
         self.store.settle(&delivery, &ending, NOW).await.unwrap()
     }

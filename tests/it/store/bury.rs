@@ -117,7 +117,7 @@ async fn a_later_failure_joins_the_history() {
     let _ = bed.store.done(&next(&mut inbox).await).await.unwrap();
     // Its webhook comes, and cannot be processed either.
     let delivery = bed.inbox(&mut inbox).await;
-    bed.store.finish(None, id, None, NOW + 10, Duration::ZERO).await.unwrap();
+    bed.store.finish(None, (id, None), NOW + 10, Duration::ZERO, None).await.unwrap();
     assert_eq!(bury(&bed, &delivery, id, NOW + 20).await, Settled::Yes);
     let fields = kept(&bed, &id.to_string()).await;
     assert_eq!((fields["stage"].as_str(), fields["history"].lines().count()), ("process", 2));

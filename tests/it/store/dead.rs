@@ -60,7 +60,7 @@ impl Dead {
         let entry = serde_json::to_string(&envelope).unwrap();
         self.bed.ask::<String>(&["XADD", &self.bed.store.keys().inbox, "*", "entry", &entry]).await;
         let delivery = next(&mut self.inbox).await;
-        self.bed.store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
+        self.bed.store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap();
         assert_eq!(bury(&self.bed, &delivery, id, NOW).await, Settled::Yes);
         self.told().await;
         (id, delivery)
@@ -230,7 +230,7 @@ async fn of_twenty_who_decide_at_once_one_does() {
 async fn an_answer_under_way_overtakes_every_decision() {
     let mut dead = Dead::new().await;
     let id = dead.unasked().await;
-    dead.bed.store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
+    dead.bed.store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap();
     assert_eq!(dead.replay(id).await, Some(Decided::AlreadySettled));
     assert_eq!(dead.discard(id).await, Some(Decided::AlreadySettled));
     assert_eq!((dead.bed.phase(id).await, dead.open().await.len()), (Phase::Finishing, 1));

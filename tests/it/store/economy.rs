@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use omni_relay::model::{EntryType, JobState, Webhook};
-use omni_relay::store::budget::{Errand, Quota};
+use omni_relay::store::budget::{Grant, Quota};
 use omni_relay::store::connection::Redis;
 use omni_relay::store::delivery::Stream;
+use omni_relay::store::inbox::Finish;
 use omni_relay::store::settle::Ending;
 use omni_relay::store::streams::Consumer;
 use omni_relay::store::submit::Job;
@@ -18,14 +19,13 @@ use super::bed::{NOW, accept, body, entry, named, new_id, next, policy, webhook}
 use crate::redis::TestRedis;
 
 /// In the order of a prompt's life; reads of the stages' streams, which serve many, are left out.
-const COSTS: [(&str, u64); 9] = [
+const COSTS: [(&str, u64); 8] = [
     ("accept", 17),
     ("announce", 7),
     ("send", 7),
     ("sent", 14),
     ("receive", 6),
-    ("finish", 5),
-    ("grant", 9),
+    ("finish", 12),
     ("publish", 7),
     ("settle", 23),
 ];
@@ -91,9 +91,9 @@ async fn one(
     let webhook = Webhook { prompt_id: Some(id), state: JobState::Complete, ..webhook(job) };
     meter.measure("receive", store.receive(webhook)).await.unwrap();
     let delivery = next(inbox).await;
-    let finish = store.finish(Some(&delivery), id, Some(&job_id), NOW, Duration::ZERO);
-    meter.measure("finish", finish).await.unwrap();
-    meter.measure("grant", store.grant(key, Errand::Finish, 1, quota)).await.unwrap();
+    let finish = store.finish(Some(&delivery), (id, Some(&job_id)), NOW, Duration::ZERO, Some((key, quota)));
+    let finish = meter.measure("finish", finish).await.unwrap();
+    assert!(matches!(finish, Finish::Go(_, Some(Grant::Go { .. }))), "{finish:?}");
     let answer = entry(id, conversation, EntryType::Answer);
     let published = meter.measure("publish", store.publish(id, &answer, None)).await.unwrap();
     let ending = Ending {

@@ -123,7 +123,7 @@ impl Table {
             Move::Send => drop(store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap()),
             Move::Unsend => drop(store.unsend(&delivery, id, NOW).await.unwrap()),
             Move::Sent => drop(store.sent(&record, job, NOW, NOW).await.unwrap()),
-            Move::Finish => drop(store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap()),
+            Move::Finish => drop(store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap()),
             Move::Refuse => drop(store.refuse(&delivery, finding(Verdict::Cancelled), NOW).await.unwrap()),
             Move::Conclude => drop(store.conclude(&record, finding(Verdict::Expired), NOW, NOW).await.unwrap()),
             Move::Cancel => drop(store.cancel(&record, "test", NOW, NOW).await.unwrap()),
@@ -131,7 +131,7 @@ impl Table {
             Move::BurySeen => drop(store.bury_seen(&kept, &record, &delayed).await.unwrap()),
             Move::Settle(kind) => self.settle(id, conversation, kind).await,
             Move::Inherit => {
-                store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
+                store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap();
                 self.settle(id, conversation, EntryType::Answer).await;
             }
             Move::Replay => drop(self.letters.replay(&id.to_string(), "test").await.unwrap()),

@@ -92,9 +92,9 @@ async fn a_final_state_finishes_a_prompt_and_adopts_its_job() {
     let bed = Bed::new().await;
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let id = bed.accept("c").await;
-    assert!(matches!(bed.store.finish(None, id, Some("job-1"), NOW, Duration::ZERO).await.unwrap(), Finish::Go(_)));
+    assert!(matches!(bed.store.finish(None, (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap(), Finish::Go(..)));
     assert!(
-        matches!(bed.store.finish(None, id, Some("job-1"), NOW + 5, Duration::ZERO).await.unwrap(), Finish::Go(_)),
+        matches!(bed.store.finish(None, (id, Some("job-1")), NOW + 5, Duration::ZERO, None).await.unwrap(), Finish::Go(..)),
         "safe to repeat"
     );
     let record = bed.record(id).await;
@@ -102,15 +102,15 @@ async fn a_final_state_finishes_a_prompt_and_adopts_its_job() {
     assert_eq!(record.at[&Phase::Finishing], NOW, "a repeat moved its time");
     assert_eq!(bed.store.prompt_of_job("job-1").await.unwrap(), Some(id));
     assert!(
-        matches!(bed.store.finish(None, id, Some("job-2"), NOW, Duration::ZERO).await.unwrap(), Finish::Other(job) if job == "job-1")
+        matches!(bed.store.finish(None, (id, Some("job-2")), NOW, Duration::ZERO, None).await.unwrap(), Finish::Other(job) if job == "job-1")
     );
-    assert!(matches!(bed.store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap(), Finish::Go(_)));
+    assert!(matches!(bed.store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap(), Finish::Go(..)));
     bed.end(&mut inbox, id, "c", EntryType::Answer).await;
     assert!(matches!(
-        bed.store.finish(None, id, Some("job-1"), NOW, Duration::ZERO).await.unwrap(),
+        bed.store.finish(None, (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap(),
         Finish::Terminal(Phase::Answered)
     ));
-    assert!(matches!(bed.store.finish(None, new_id(), None, NOW, Duration::ZERO).await.unwrap(), Finish::Missing));
+    assert!(matches!(bed.store.finish(None, (new_id(), None), NOW, Duration::ZERO, None).await.unwrap(), Finish::Missing));
 }
 
 /// Else it would stay `finishing`, and nobody would look at it for hours.
@@ -121,11 +121,11 @@ async fn whose_entry_a_failover_took_finishes_nothing() {
     let id = bed.accept("c").await;
     let delivery = bed.inbox(&mut inbox).await;
     let _: usize = bed.ask(&["XACK", &bed.store.keys().inbox, "relay", delivery.id()]).await;
-    let finish = bed.store.finish(Some(&delivery), id, Some("job-1"), NOW, Duration::ZERO).await.unwrap();
+    let finish = bed.store.finish(Some(&delivery), (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap();
     assert!(matches!(finish, Finish::Lost) && bed.phase(id).await == Phase::Queued);
     let delivery = bed.inbox(&mut inbox).await;
-    let finish = bed.store.finish(Some(&delivery), id, Some("job-1"), NOW, Duration::ZERO).await.unwrap();
-    assert!(matches!(finish, Finish::Go(_)) && bed.phase(id).await == Phase::Finishing);
+    let finish = bed.store.finish(Some(&delivery), (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap();
+    assert!(matches!(finish, Finish::Go(..)) && bed.phase(id).await == Phase::Finishing);
     let _ = bed.store.done(&delivery).await.unwrap();
 }
 

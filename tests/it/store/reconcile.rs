@@ -145,7 +145,7 @@ async fn an_expiry_is_intended_only_while_omni_works() {
     assert!(bed.store.intend_expiry(id, NOW + 1).await.unwrap());
     assert!(bed.store.intend_expiry(id, NOW + 2).await.unwrap(), "a repeat");
     assert_eq!(bed.record(id).await.expiring, Some(NOW + 1));
-    bed.store.finish(None, id, Some("job-1"), NOW, Duration::ZERO).await.unwrap();
+    bed.store.finish(None, (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap();
     assert!(!bed.store.intend_expiry(id, NOW).await.unwrap());
     assert!(!bed.store.intend_expiry(new_id(), NOW).await.unwrap());
 }

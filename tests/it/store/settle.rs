@@ -58,7 +58,7 @@ async fn a_former_owner_settles_nothing() {
     let id = bed.accept("c").await;
     let held = bed.inbox(&mut first).await;
     let claimed = claim_one(&second).await;
-    bed.store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
+    bed.store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap();
     let ending = bed.ending(id, "c", EntryType::Answer).await;
     assert_eq!(bed.store.settle(&held, &ending, NOW).await.unwrap(), Settled::Lost);
     assert_eq!(bed.store.done(&held).await.unwrap(), Settled::Lost);
@@ -76,7 +76,7 @@ async fn ten_who_settle_at_once_hand_the_conversation_on_once() {
     let bed = Bed::new().await;
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let (id, heir, last) = (bed.accept("c").await, bed.accept("c").await, bed.accept("c").await);
-    bed.store.finish(None, id, None, NOW, Duration::ZERO).await.unwrap();
+    bed.store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap();
     let mut deliveries = Vec::new();
     for _ in 0..10 {
         deliveries.push(bed.inbox(&mut inbox).await);
@@ -111,7 +111,7 @@ async fn an_heir_that_is_ending_is_not_queued() {
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let (first, ending, last) = (bed.accept("c").await, bed.accept("c").await, bed.accept("c").await);
     assert_eq!(prompt_of(&next(&mut submit).await), first);
-    bed.store.finish(None, ending, None, NOW, Duration::ZERO).await.unwrap();
+    bed.store.finish(None, (ending, None), NOW, Duration::ZERO, None).await.unwrap();
     bed.end(&mut inbox, first, "c", EntryType::Answer).await;
     assert_eq!(bed.phase(ending).await, Phase::Finishing, "a final state was overwritten");
     bed.end(&mut inbox, ending, "c", EntryType::Cancelled).await;

@@ -108,7 +108,7 @@ impl Storm {
         let envelope: Envelope<Event> = serde_json::from_slice(delivery.field("entry").unwrap()).unwrap();
         let Event::Webhook(webhook) = envelope.work else { panic!("nobody left a finding") };
         let (id, conversation) = (webhook.prompt_id.unwrap(), webhook.conversation.unwrap());
-        self.bed.store.finish(None, id, Some(&webhook.job_id.to_string()), NOW, Duration::ZERO).await.unwrap();
+        self.bed.store.finish(None, (id, Some(&webhook.job_id.to_string())), NOW, Duration::ZERO, None).await.unwrap();
         let ending = self.bed.ending(id, conversation.as_str(), EntryType::Answer).await;
         if self.bed.store.settle(delivery, &ending, NOW).await.unwrap() == Settled::Yes {
             self.settled.set(self.settled.get() + 1);

@@ -56,10 +56,10 @@ async fn an_end_waits_until_its_create_is_recorded() {
     let record = bed.record(id).await;
     bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
     let long = Duration::from_secs(5);
-    let finish = bed.store.finish(None, id, Some("job-1"), NOW + 4999, long).await.unwrap();
+    let finish = bed.store.finish(None, (id, Some("job-1")), NOW + 4999, long, None).await.unwrap();
     assert!(matches!(finish, Finish::Recording) && bed.phase(id).await == Phase::Sending);
-    let finish = bed.store.finish(None, id, Some("job-1"), NOW + 5000, long).await.unwrap();
-    let Finish::Go(record) = finish else { panic!("{finish:?}") };
+    let finish = bed.store.finish(None, (id, Some("job-1")), NOW + 5000, long, None).await.unwrap();
+    let Finish::Go(record, None) = finish else { panic!("{finish:?}") };
     assert_eq!((record.phase, record.job_id.as_deref()), (Phase::Finishing, Some("job-1")));
 }
 

@@ -201,7 +201,7 @@ impl Walk {
         };
         let record = self.bed.record(id).await;
         self.note(id, record.phase);
-        self.bed.store.finish(None, id, job_id.as_deref(), NOW, Duration::ZERO).await.unwrap();
+        self.bed.store.finish(None, (id, job_id.as_deref()), NOW, Duration::ZERO, None).await.unwrap();
         match self.luck.u8(..5) {
             0 => self.bury(&delivery, id).await,
             // A crash before settling: claimed later.
