@@ -142,7 +142,7 @@ impl Entry {
             subject: about.conversation.clone(),
             time: now,
             trace: None,
-            data: Value::Object(data.clone()).to_string(),
+            data: text(data),
         }
     }
 
@@ -167,6 +167,11 @@ impl Entry {
         fields.extend(self.trace.clone().map(|trace| (TRACE, trace)));
         fields
     }
+}
+
+/// An object as JSON.
+pub fn text(object: &Map<String, Value>) -> String {
+    serde_json::to_string(object).expect("an object of values is JSON")
 }
 
 /// The CloudEvents JSON form of a stored entry's fields; `data` is embedded as it stands.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::model::entry::text;
 use crate::omni::JobResult;
 
 /// Largest message that an entry keeps when the rest is claimed elsewhere, in bytes.
@@ -13,8 +14,8 @@ pub(super) const ANSWERS: usize = 64 * 1024;
 pub(super) struct Answer {
     /// For the conversation.
     pub(super) data: Map<String, Value>,
-    /// For `answers`.
-    pub(super) brief: Map<String, Value>,
+    /// For `answers`, where that is another.
+    pub(super) brief: Option<Map<String, Value>>,
     /// The result, where one of them only refers to it.
     pub(super) payload: Option<String>,
 }
@@ -37,22 +38,30 @@ pub(super) fn answer(
     if let Some(topic) = result.topic() {
         data.insert("topic".to_owned(), topic.into());
     }
-    data.insert("partial".to_owned(), result.partial().into());
+    data.insert("partial".to_owned(), (result.partial() || fallback.is_some()).into());
 
-    let mut brief = data.clone();
-    brief.insert("message".to_owned(), cut(message, MESSAGE / 2).into());
-    brief.insert("resultRef".to_owned(), json!({"key": key, "bytes": raw.len()}));
+    let reference = json!({"key": key, "bytes": raw.len()});
+    let brief = |data: &Map<String, Value>| {
+        let mut brief = data.clone();
+        brief.insert("message".to_owned(), cut(message, MESSAGE / 2).into());
+        brief.insert("resultRef".to_owned(), reference.clone());
+        Some(brief)
+    };
     if raw.len() > inline {
+        let brief = brief(&data);
         data.insert("message".to_owned(), cut(message, MESSAGE).into());
-        data.insert("resultRef".to_owned(), brief["resultRef"].clone());
+        data.insert("resultRef".to_owned(), reference);
         return Answer { data, brief, payload: Some(raw.to_owned()) };
     }
     let actions = result.actions().and_then(|actions| serde_json::from_str(actions.get()).ok());
     data.insert("actions".to_owned(), actions.unwrap_or_else(|| json!([])));
-    if Value::Object(data.clone()).to_string().len() > ANSWERS {
-        return Answer { data, brief, payload: Some(raw.to_owned()) };
+    if text(&data).len() <= ANSWERS {
+        return Answer { data, brief: None, payload: None };
     }
-    Answer { brief: data.clone(), data, payload: None }
+    let actions = data.remove_entry("actions");
+    let brief = brief(&data);
+    data.extend(actions);
+    Answer { data, brief, payload: Some(raw.to_owned()) }
 }
 
 /// At most `limit` bytes, cut between characters.
@@ -76,16 +85,17 @@ mod tests {
         assert_eq!(answer.data["message"], "hi");
         assert_eq!(answer.data["topic"], "orders");
         assert_eq!(answer.data["actions"][0]["result"]["csvResult"], "a,b");
-        assert_eq!(answer.data, answer.brief);
-        assert!(answer.payload.is_none());
+        assert!(answer.brief.is_none() && answer.payload.is_none());
     }
 
     #[test]
     fn a_middling_answer_is_whole_for_its_conversation_and_brief_for_workers() {
         let answer = answer(Map::new(), &result("hi", &"x".repeat(100 * 1024)), None, "k", 256 * 1024);
         assert!(answer.data.get("resultRef").is_none());
-        assert_eq!(answer.brief["resultRef"]["key"], "k");
-        assert!(Value::Object(answer.brief).to_string().len() <= ANSWERS);
+        assert_eq!(answer.data["actions"][0]["type"], "generate_query");
+        let brief = answer.brief.unwrap();
+        assert_eq!(brief["resultRef"]["key"], "k");
+        assert!(brief.get("actions").is_none() && text(&brief).len() <= ANSWERS);
         assert!(answer.payload.is_some());
     }
 

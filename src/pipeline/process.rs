@@ -211,11 +211,7 @@ impl Process {
         }
         let key = self.store.keys().payload(&subject.conversation, subject.prompt_id);
         let answer = answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max);
-        let mut data = answer.data;
-        if summary.is_some() {
-            data.insert("partial".to_owned(), true.into());
-        }
-        Ok(End { kind: EntryType::Answer, data, brief: Some(answer.brief), payload: answer.payload })
+        Ok(End { kind: EntryType::Answer, data: answer.data, brief: answer.brief, payload: answer.payload })
     }
 
     async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Halt> {
