@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use redis::{FromRedisValue, Script, ScriptInvocation, ToRedisArgs};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs};
 
 use super::{Store, StoreError};
 
@@ -33,35 +34,43 @@ pub(super) fn with_lib(script: &str) -> Script {
 /// A script that is compiled once.
 pub(super) type Move = LazyLock<Script>;
 
+/// Words and bytes that most calls have no more of.
+const ROOM: (usize, usize) = (40, 1000);
+
 /// One call of a script.
 pub(super) struct Call<'a> {
-    invocation: ScriptInvocation<'a>,
-    key: String,
+    script: &'a Script,
+    command: Cmd,
 }
 
 /// Starts a call with its keys, which share a slot.
 pub(super) fn with_keys<'a>(script: &'a Script, keys: &[&str]) -> Call<'a> {
-    let mut invocation = script.prepare_invoke();
-    for key in keys {
-        invocation.key(*key);
-    }
-    Call { invocation, key: keys.first().map(|key| (*key).to_owned()).unwrap_or_default() }
+    let mut command = Cmd::with_capacity(ROOM.0, ROOM.1);
+    command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys);
+    Call { script, command }
 }
 
-impl<'a> Call<'a> {
+impl Call<'_> {
     /// Adds an argument.
     pub(super) fn arg<T: ToRedisArgs>(&mut self, arg: T) -> &mut Self {
-        self.invocation.arg(arg);
+        self.command.arg(arg);
         self
     }
 
-    /// The key that says where it runs.
-    pub(super) fn key(&self) -> &str {
-        &self.key
+    /// What is sent; its first key says where it runs.
+    pub(super) const fn command(&self) -> &Cmd {
+        &self.command
     }
 
-    pub(super) const fn invocation(&self) -> &ScriptInvocation<'a> {
-        &self.invocation
+    /// Runs it. Where Redis does not know the script, it is loaded first.
+    pub(super) async fn invoke<T: FromRedisValue>(&self, connection: &mut MultiplexedConnection) -> RedisResult<T> {
+        let result = self.command.query_async(connection).await;
+        let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
+        if result.as_ref().err().is_none_or(|error| error.kind() != unknown) {
+            return result;
+        }
+        self.script.load_async(connection).await?;
+        self.command.query_async(connection).await
     }
 }
 

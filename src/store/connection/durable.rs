@@ -56,7 +56,7 @@ impl Node {
         call: &Call<'_>,
         proof: Proof<'_>,
     ) -> Result<T, StoreError> {
-        self.durably(proof, async |connection| Ok(call.invocation().invoke_async(connection).await?)).await
+        self.durably(proof, async |connection| Ok(call.invoke(connection).await?)).await
     }
 
     /// Whether enough replicas answer.

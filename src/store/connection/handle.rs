@@ -73,10 +73,9 @@ impl Redis {
 
     /// Runs one command. Its keys share a slot.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let slot = slot::key(command).map_or(self.home, slot::of);
         let (mut redirects, since) = (0, Instant::now());
         loop {
-            let result = self.node(slot).await?.query(command).await;
+            let result = self.node(|| self.slot(command)).await?.query(command).await;
             if !self.is_redirected(&result, &mut redirects).await {
                 return timed(since, result);
             }
@@ -91,10 +90,9 @@ impl Redis {
         mark: Option<&str>,
     ) -> Result<T, StoreError> {
         let proof = mark.filter(|_| self.replicas > 0).map(|mark| Proof { mark, replicas: self.replicas });
-        let slot = slot::of(call.key().as_bytes());
         let (mut redirects, since) = (0, Instant::now());
         loop {
-            let node = self.node(slot).await?;
+            let node = self.node(|| self.slot(call.command())).await?;
             let result = match proof {
                 Some(proof) => node.run_durably(call, proof).await,
                 None => node.run(call).await,
@@ -107,7 +105,7 @@ impl Redis {
 
     /// A connection for blocking reads of `key`: replies may take `block` longer than usual.
     pub async fn dedicated(&self, key: &str, block: Duration) -> Result<Dedicated, StoreError> {
-        let node = self.node(slot::of(key.as_bytes())).await?;
+        let node = self.node(|| slot::of(key.as_bytes())).await?;
         let moves = node.moves();
         match node.open(block + RESPONSE).await {
             Ok((connection, _)) => Ok(Dedicated { redis: self.clone(), node, moves, connection }),
@@ -120,7 +118,7 @@ impl Redis {
 
     /// A subscription of its own. In a Cluster every node hears what is published on any.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<redis::aio::PubSub, StoreError> {
-        let opened = self.node(self.home).await?.subscribe(channel).await;
+        let opened = self.node(|| self.home).await?.subscribe(channel).await;
         if let Err(error) = &opened {
             self.doubt(error).await;
         }
@@ -140,7 +138,7 @@ impl Redis {
         if self.replicas == 0 {
             return Ok(());
         }
-        let node = self.node(slot::of(mark.as_bytes())).await?;
+        let node = self.node(|| slot::of(mark.as_bytes())).await?;
         let proven = node.prove(Proof { mark, replicas: self.replicas }).await;
         if let Err(error) = &proven {
             self.doubt(error).await;
@@ -148,11 +146,16 @@ impl Redis {
         proven
     }
 
-    async fn node(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
+    /// The node for a slot, which only a Cluster asks for.
+    async fn node(&self, slot: impl FnOnce() -> u16) -> Result<Arc<Node>, StoreError> {
         match &*self.form {
             Form::One(node) => Ok(node.clone()),
-            Form::Cluster(cluster) => cluster.node(slot).await,
+            Form::Cluster(cluster) => cluster.node(slot()).await,
         }
+    }
+
+    fn slot(&self, command: &Cmd) -> u16 {
+        slot::key(command).map_or(self.home, slot::of)
     }
 
     /// What passes may have passed at another node.

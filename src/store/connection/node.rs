@@ -1,11 +1,12 @@
 //! One server, or the master of the moment: a shared connection that is replaced when it breaks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, FromRedisValue, RedisError};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::address::{Address, settings};
@@ -55,13 +56,13 @@ impl Node {
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let (generation, mut connection) = self.connection().await?;
         let result = command.query_async(&mut connection).await;
-        self.check(generation, result).await
+        self.check(generation, result)
     }
 
     pub(super) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
         let (generation, mut connection) = self.connection().await?;
-        let result = call.invocation().invoke_async(&mut connection).await;
-        self.check(generation, result).await
+        let result = call.invoke(&mut connection).await;
+        self.check(generation, result)
     }
 
     /// A connection of its own, whose replies may take this long.
@@ -108,7 +109,7 @@ impl Node {
         let Place::Elected(sentinels) = &self.place else { return };
         // While no sentinel answers, the master goes on.
         let Ok(named) = sentinels.named().await else { return };
-        let mut current = self.current.write().await;
+        let mut current = self.change();
         if current.master.as_ref().is_some_and(|master| *master != named) {
             (current.connection, current.master) = (None, None);
             self.moves.fetch_add(1, Ordering::Relaxed);
@@ -116,11 +117,11 @@ impl Node {
     }
 
     async fn connection(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
-        if let Some(found) = self.current().await {
+        if let Some(found) = self.current() {
             return Ok(found);
         }
         let mut last_failure = self.connecting.lock().await;
-        if let Some(found) = self.current().await {
+        if let Some(found) = self.current() {
             return Ok(found);
         }
         if last_failure.is_some_and(|at| at.elapsed() < PAUSE) {
@@ -129,7 +130,7 @@ impl Node {
         match self.open(RESPONSE).await {
             Ok((connection, master)) => {
                 *last_failure = None;
-                let mut current = self.current.write().await;
+                let mut current = self.change();
                 current.generation += 1;
                 current.connection = Some(connection.clone());
                 current.master = master;
@@ -142,12 +143,16 @@ impl Node {
         }
     }
 
-    async fn current(&self) -> Option<(u64, MultiplexedConnection)> {
-        let current = self.current.read().await;
+    fn change(&self) -> RwLockWriteGuard<'_, Current> {
+        self.current.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> Option<(u64, MultiplexedConnection)> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.connection.clone().map(|connection| (current.generation, connection))
     }
 
-    async fn check<T>(&self, generation: u64, result: Result<T, RedisError>) -> Result<T, StoreError> {
+    fn check<T>(&self, generation: u64, result: Result<T, RedisError>) -> Result<T, StoreError> {
         let error = match result {
             Ok(value) => return Ok(value),
             Err(error) => error,
@@ -156,7 +161,7 @@ impl Node {
         let error = StoreError::from(error);
         // A server that was promoted under us, or was demoted, is left as well: the address may lead elsewhere now.
         if error.passes() || broken {
-            let mut current = self.current.write().await;
+            let mut current = self.change();
             if current.generation == generation {
                 current.connection = None;
             }
