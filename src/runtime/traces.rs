@@ -71,7 +71,7 @@ pub async fn within<T>(
     }
     let parent = parent.map_or_else(Context::current, |parent| Context::new().with_remote_span_context(parent.into()));
     let span = global::tracer(NAME).build_with_context(SpanBuilder::from_name(name).with_kind(kind), &parent);
-    work.with_context(parent.with_span(span)).await
+    Box::pin(work.with_context(parent.with_span(span))).await
 }
 
 /// A span below `parent` for what is done by now.

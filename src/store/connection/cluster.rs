@@ -50,9 +50,13 @@ impl Cluster {
 
     /// The node that holds a slot, as far as is known.
     pub(super) async fn node(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
-        if let Some(node) = self.known(slot, false).await {
-            return Ok(node);
+        match self.known(slot, false).await {
+            Some(node) => Ok(node),
+            None => Box::pin(self.find(slot)).await,
         }
+    }
+
+    async fn find(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
         let mut asked = self.asking.lock().await;
         if let Some(node) = self.known(slot, false).await {
             return Ok(node);

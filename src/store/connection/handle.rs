@@ -94,7 +94,7 @@ impl Redis {
         loop {
             let node = self.node(|| self.slot(call.command())).await?;
             let result = match proof {
-                Some(proof) => node.run_durably(call, proof).await,
+                Some(proof) => Box::pin(node.run_durably(call, proof)).await,
                 None => node.run(call).await,
             };
             if !self.is_redirected(&result, &mut redirects).await {

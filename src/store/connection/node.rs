@@ -117,9 +117,14 @@ impl Node {
     }
 
     async fn connection(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
-        if let Some(found) = self.current() {
-            return Ok(found);
+        match self.current() {
+            Some(found) => Ok(found),
+            // It takes much room, and every command would have it: boxed only where it is needed.
+            None => Box::pin(self.connect()).await,
         }
+    }
+
+    async fn connect(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
         let mut last_failure = self.connecting.lock().await;
         if let Some(found) = self.current() {
             return Ok(found);

@@ -68,6 +68,19 @@ async fn an_answered_prompt_costs_no_more_commands_than_are_written_down() {
     assert_eq!(costs, COSTS);
 }
 
+/// What few calls need (connecting, waiting for replicas, asking a Cluster) is boxed: who waits for Redis is copied when its
+/// request begins, and kept until its end.
+#[tokio::test]
+async fn a_call_takes_little_room_while_it_waits() {
+    let store = Store::new(Redis::new("redis://127.0.0.1:9").unwrap(), "economy", policy());
+    let sizes = [
+        ("a read", size_of_val(&store.record(new_id()))),
+        ("a move", size_of_val(&store.receive(webhook(Uuid::new_v4())))),
+    ];
+    println!("bytes of a future: {sizes:?}");
+    assert!(sizes.iter().all(|(_, size)| *size <= 2048), "{sizes:?}");
+}
+
 /// One prompt, from its acceptance to its end.
 async fn one(
     store: &Store,
