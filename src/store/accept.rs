@@ -84,7 +84,7 @@ impl Store {
                 &keys.waiting(intake.conversation),
                 &keys.alias(&conversation_id),
                 &keys.deadlines,
-                &keys.idempotency(&tenant, idempotency_key.unwrap_or_default()),
+                &keys.idempotency(&tenant, idempotency_key),
                 &keys.prompts,
                 &keys.turns,
                 &keys.ready(tenant.as_str()),
@@ -92,9 +92,9 @@ impl Store {
                 &keys.backlog,
             ],
         );
-        let metadata = serde_json::Value::Object(intake.body.metadata.clone()).to_string();
-        let request =
-            serde_json::to_string(&intake.body.prompt).map_err(|_| StoreError::Corrupt { what: "a prompt" })?;
+        let what = |_| StoreError::Corrupt { what: "a prompt" };
+        let request = serde_json::to_string(&intake.body.prompt).map_err(what)?;
+        let metadata = serde_json::to_string(&intake.body.metadata).map_err(what)?;
         call.arg(&id)
             .arg(tenant.as_str())
             .arg(intake.conversation.as_str())
@@ -113,16 +113,7 @@ impl Store {
         for most in [limit.prompts, limit.bytes, limit.of_tenant(limit.prompts), limit.of_tenant(limit.bytes)] {
             call.arg(most);
         }
-        call.arg(if look { "1" } else { "" });
-        for (name, value) in [
-            ("v", "1"),
-            ("conversation", intake.conversation.as_str()),
-            ("request", &request),
-            ("metadata", &metadata),
-            ("traceparent", intake.traceparent),
-        ] {
-            call.arg(name).arg(value);
-        }
+        call.arg(if look { "1" } else { "" }).arg(&request).arg(&metadata).arg(intake.traceparent);
         let words: Vec<String> = self.durably(&call, &keys.replicated).await?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Ok(Some(match words.as_slice() {

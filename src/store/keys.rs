@@ -158,9 +158,9 @@ impl Keys {
         self.control("ready", tenant)
     }
 
-    /// An idempotency key's mark.
-    pub fn idempotency(&self, tenant: &Tenant, key: &str) -> String {
-        self.control("idempotency", &format!("{}:{}", tenant.as_str(), short_hash(key)))
+    /// An idempotency key's mark; of a prompt without one, a name that nobody else has.
+    pub fn idempotency(&self, tenant: &Tenant, key: Option<&str>) -> String {
+        self.control("idempotency", &format!("{}:{}", tenant.as_str(), key.map(short_hash).unwrap_or_default()))
     }
 
     /// The mark of a webhook event.

@@ -95,7 +95,7 @@ impl Store {
     /// The prompt that an idempotency key of a tenant stands for.
     pub async fn prompt_of_key(&self, tenant: &Tenant, key: &str) -> Result<Option<PromptId>, StoreError> {
         let mut command = redis::cmd("GET");
-        command.arg(self.keys.idempotency(tenant, key));
+        command.arg(self.keys.idempotency(tenant, Some(key)));
         let mark: Option<String> = self.redis.query(&command).await?;
         Ok(mark.and_then(|mark| mark.split(' ').next()?.parse().ok()))
     }

@@ -89,8 +89,10 @@ end
 
 -- How many entries of the stream nobody has read: who is free reads at once, so these wait for a handler or the budget.
 local function unread(stream)
+  local length = redis.call('XLEN', stream)
+  if length == 0 then return 0 end
   local pending = redis.pcall('XPENDING', stream, 'relay')
-  return redis.call('XLEN', stream) - (pending.err and 0 or pending[1])
+  return length - (pending.err and 0 or pending[1])
 end
 
 -- Puts a prompt whose conversation is free into its tenant's queue, or straight into the stream while few stand there unread

@@ -22,7 +22,7 @@ async fn the_same_key_and_body_are_the_same_prompt() {
     assert!(bed.store.record(second).await.unwrap().is_none());
     assert!(bed.store.record(third).await.unwrap().is_none());
     assert!(bed.line("c").await.is_empty());
-    let life = bed.life(&bed.store.keys().idempotency(&named("c").tenant(), "k")).await;
+    let life = bed.life(&bed.store.keys().idempotency(&named("c").tenant(), Some("k"))).await;
     assert!((1..=i64::try_from(DAY).unwrap()).contains(&life), "{life}");
     // Another tenant's key of the same name is another key.
     assert_eq!(bed.try_accept(third, "acme/c", &other).await, Accepted::New(Phase::Queued));

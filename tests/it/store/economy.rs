@@ -20,11 +20,11 @@ use crate::redis::TestRedis;
 
 /// In the order of a prompt's life; reads of the stages' streams, which serve many, are left out.
 const COSTS: [(&str, u64); 8] = [
-    ("accept", 17),
+    ("accept", 11),
     ("announce", 7),
     ("send", 7),
     ("sent", 14),
-    ("receive", 6),
+    ("receive", 4),
     ("finish", 12),
     ("publish", 7),
     ("settle", 23),
