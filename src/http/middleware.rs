@@ -9,10 +9,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::field::display;
-use tracing::{Instrument, debug, error, info_span, warn};
-use uuid::Uuid;
+use tracing::{Instrument, debug, debug_span, error, info_span, warn};
+use uuid::{Builder, Uuid};
 
 use super::problem::Problem;
+use super::webhook;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -32,12 +33,18 @@ pub(super) fn framed<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Rou
 
 /// Gives the request an id, and its answer the same one. Logs what was asked for as a route, never its query or headers.
 async fn frame(mut request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4();
+    // Nobody has to be kept from guessing it.
+    let id = Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
-    let span = info_span!("http.request", request.id = %id);
+    // Of a webhook nothing is logged within, but at `debug`.
+    let span = if route == webhook::PATH {
+        debug_span!("http.request", request.id = %id)
+    } else {
+        info_span!("http.request", request.id = %id)
+    };
     let answer = next.run(request).instrument(span).await;
     let (mut answer, problem) = with_problem(answer, id);
     let status = answer.status().as_u16();

@@ -14,6 +14,8 @@ use crate::omni::{Verified, WebhookVerifier};
 use crate::pipeline::Receiver;
 use crate::runtime::metrics::WEBHOOKS;
 
+/// The route.
+pub(super) const PATH: &str = "/webhooks/omni";
 /// Longest time in which a webhook arrives and is stored.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -36,7 +38,7 @@ impl FromRef<Webhooks> for Arc<WebhookVerifier> {
 
 /// Takes a webhook whose signature was proved by its type.
 #[utoipa::path(
-    post, path = "/webhooks/omni", tag = OMNI, operation_id = "receiveWebhook",
+    post, path = PATH, tag = OMNI, operation_id = "receiveWebhook",
     params(
         ("X-Omni-Signature-Timestamp" = String, Header, pattern = "^[0-9]+$",
             description = "Unix time, in seconds or (above 10¹¹) milliseconds"),
