@@ -1,5 +1,7 @@
 //! A prompt as callers send it, checked in full before anything is stored.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -224,12 +226,13 @@ fn metadata(fields: &mut Fields) -> Map<String, Value> {
 /// Two bodies that say the same have the same fingerprint, whatever the order of their keys. For the attachments stands
 /// their digest.
 fn fingerprint(object: &Map<String, Value>, attachments: Option<String>) -> String {
-    let mut canonical = object.clone();
-    canonical.extend(attachments.map(|digest| ("attachments".to_owned(), digest.into())));
-    canonical.remove("idempotencyKey");
-    canonical.retain(|_, value| !value.is_null());
-    // serde_json keeps objects sorted by key, so the text is canonical.
-    hex::encode(Sha256::digest(Value::Object(canonical).to_string()))
+    let attachments = attachments.map(Value::from);
+    let attachments = attachments.iter().map(|digest| ("attachments", digest));
+    let members = object.iter().filter(|(name, value)| *name != "idempotencyKey" && !value.is_null());
+    let members = members.map(|(name, value)| (name.as_str(), value)).chain(attachments);
+    // serde_json keeps objects sorted by key, and so does this one: the text is canonical.
+    let canonical: BTreeMap<&str, &Value> = members.collect();
+    hex::encode(Sha256::digest(serde_json::to_string(&canonical).expect("members with names are JSON")))
 }
 
 #[cfg(test)]
