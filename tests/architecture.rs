@@ -16,14 +16,14 @@ const HOUSE: [(&str, &[&str], &[&str]); 10] = [
     ("omni", &["model", "config", "runtime"], &["reqwest", "axum"]),
     ("pipeline", &["model", "config", "runtime", "store", "omni"], &[]),
     ("http", &["model", "config", "runtime", "store", "omni", "pipeline"], &["axum"]),
-    ("app", &["model", "config", "runtime", "store", "omni", "pipeline", "http"], &["axum"]),
+    ("app", &["model", "config", "runtime", "store", "omni", "pipeline", "http"], &["axum", "hyper"]),
     ("cli", &["app", "model", "config", "runtime", "store", "omni", "pipeline", "http", "simulator"], &["reqwest"]),
     // An Omni of our own: it names nothing else here, so that a misreading of the API cannot cancel itself out.
     ("simulator", &[], &["axum", "reqwest"]),
 ];
 
 /// Crates that speak to the outside.
-const SPEAKERS: [&str; 3] = ["redis", "reqwest", "axum"];
+const SPEAKERS: [&str; 4] = ["redis", "reqwest", "axum", "hyper"];
 /// No file is a warehouse.
 const LONGEST_FILE: usize = 400;
 

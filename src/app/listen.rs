@@ -1,17 +1,17 @@
 //! Where the relay answers: the public listener, and the admin one. Connections stay when what answers is replaced.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::Request;
-use axum::serve::ListenerExt;
+use axum::serve::Listener as Accepting;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
-use tower::ServiceExt;
 
+use super::connection::Entrance;
 use crate::config::HttpConfig;
 use crate::http::{self, Served};
 use crate::runtime::Lifecycle;
@@ -19,6 +19,10 @@ use crate::runtime::Lifecycle;
 /// Whether a client is still there that says nothing, and to whom nothing is said: it is gone two minutes after it vanished.
 const ALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15)).with_retries(4);
+
+/// Time for a request's headers. Proxies keep a connection that nothing is asked on for up to two minutes; it is they who
+/// should end it, or a request could meet its end.
+const HEADERS: Duration = Duration::from_secs(150);
 
 /// The bound listeners.
 pub(super) struct Listeners {
@@ -41,10 +45,10 @@ pub(super) struct Doors {
     both: bool,
 }
 
-/// One listener, and the router that its requests go to.
+/// One listener, and what its connections lead to.
 struct Door {
     address: SocketAddr,
-    router: Arc<RwLock<Router>>,
+    entrance: Arc<Entrance>,
 }
 
 impl Listeners {
@@ -74,22 +78,24 @@ impl Listener {
     }
 
     fn open(self, name: &'static str, router: Router, lifecycle: &Lifecycle) -> Door {
-        let stop = lifecycle.stop_handle();
-        let socket = self.socket.tap_io(|stream| {
-            // Answers are small and wanted at once; a socket that refuses an option works without it.
-            let _ = stream.set_nodelay(true);
-            let _ = SockRef::from(&*stream).set_tcp_keepalive(&ALIVE);
-        });
-        let door = Door { address: self.address, router: Arc::new(RwLock::new(router)) };
-        let current = door.router.clone();
-        // Each request takes the router of its moment, whenever its connection was made.
-        let service = Router::new().fallback(move |request: Request| {
-            let router = current.read().unwrap_or_else(PoisonError::into_inner).clone();
-            router.oneshot(request)
-        });
-        let service = service.into_make_service_with_connect_info::<SocketAddr>();
+        let (mut socket, stop) = (self.socket, lifecycle.stop_handle());
+        let entrance = Arc::new(Entrance::new(router, HEADERS, stop.clone()));
+        let door = Door { address: self.address, entrance: entrance.clone() };
+        let connections = lifecycle.clone();
         lifecycle.spawn(name, async move {
-            axum::serve(socket, service).with_graceful_shutdown(async move { stop.requested().await }).await
+            loop {
+                let (stream, peer) = tokio::select! {
+                    // axum's: goes on after what breaks off, and waits where there are no more descriptors.
+                    accepted = Accepting::accept(&mut socket) => accepted,
+                    () = stop.requested() => return Ok::<_, Infallible>(()),
+                };
+                // Answers are small and wanted at once; a socket that refuses an option works without it.
+                let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&ALIVE);
+                // Its task has three places for it, of which two stay empty.
+                let connection = Box::pin(entrance.clone().serve(stream, peer));
+                drop(connections.spawn_child("connection", connection));
+            }
         });
         door
     }
@@ -107,16 +113,10 @@ impl Doors {
     /// Has every request from now on answered by these services.
     pub(super) fn lead_to(&self, served: &Served) {
         let (public, admin) = routers(served, self.both);
-        self.public.lead_to(public);
+        self.public.entrance.lead_to(public);
         if let Some(door) = &self.admin {
-            door.lead_to(admin);
+            door.entrance.lead_to(admin);
         }
-    }
-}
-
-impl Door {
-    fn lead_to(&self, router: Router) {
-        *self.router.write().unwrap_or_else(PoisonError::into_inner) = router;
     }
 }
 

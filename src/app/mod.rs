@@ -2,6 +2,7 @@
 //! a reload builds others in their place.
 
 mod beside;
+mod connection;
 mod derived;
 mod generation;
 mod listen;
