@@ -63,6 +63,7 @@ impl Lasting {
     pub(super) fn grant(&self, served: &Served) {
         if let Some(services) = &served.services {
             self.rights.send_replace(Rights::from(services));
+            self.feeds.nudge();
         }
     }
 }

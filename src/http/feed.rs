@@ -5,6 +5,8 @@
 //! time to time in case that was lost, and empties it when nothing came for a while. A reader whose place is before the
 //! window reads from Redis by itself until it has caught up; a slow one falls behind the window in the same way, and holds
 //! up nobody.
+//!
+//! Readers wait for their feed alone: what else they have to look at, a stop or other rights, comes to them by it too.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,8 +19,8 @@ use super::frame::Frame;
 use super::history;
 use super::position::EntryId;
 use crate::model::Conversation;
-use crate::runtime::Lifecycle;
 use crate::runtime::traces::{self, SpanKind};
+use crate::runtime::{Lifecycle, Stop};
 use crate::store::conversation::Stored;
 use crate::store::wake::{Wake, Watch};
 use crate::store::{Store, StoreError};
@@ -43,10 +45,11 @@ type Open = Arc<Mutex<HashMap<Conversation, Weak<Feed>>>>;
 
 /// One conversation's.
 pub(super) struct Feed {
-    store: Store,
-    conversation: Conversation,
+    pub(super) store: Store,
+    pub(super) conversation: Conversation,
+    pub(super) stop: Stop,
     window: Mutex<Window>,
-    extended: watch::Sender<()>,
+    news: watch::Sender<()>,
 }
 
 struct Window {
@@ -61,9 +64,9 @@ struct Window {
 
 /// What follows a reader's place.
 pub(super) enum Next {
-    /// These.
-    Frames(Vec<Frame>),
-    /// Nothing, until the feed is extended.
+    /// This.
+    Frame(Frame),
+    /// Nothing, until there are news.
     Nothing,
     /// More than the window has.
     Older,
@@ -75,6 +78,13 @@ impl Feeds {
     /// Feeds on `store`, woken by `wake`; their tasks belong to `lifecycle`.
     pub fn new(store: Store, wake: Wake, lifecycle: Lifecycle) -> Self {
         Self { store, wake, lifecycle, open: Arc::default() }
+    }
+
+    /// Has every reader look at what it goes by.
+    pub fn nudge(&self) {
+        for feed in lock(&self.open).values().filter_map(Weak::upgrade) {
+            feed.news.send_replace(());
+        }
     }
 
     /// The feed of a conversation, which begins with what comes from now on. It ends when nobody holds it.
@@ -93,16 +103,19 @@ impl Feeds {
         let feed = Arc::new(Feed {
             store: self.store.clone(),
             conversation: conversation.clone(),
+            stop: self.lifecycle.stop_handle(),
             window: Mutex::new(window),
-            extended: watch::Sender::default(),
+            news: watch::Sender::default(),
         });
         open.insert(conversation.clone(), Arc::downgrade(&feed));
-        let (weak, stop) = (Arc::downgrade(&feed), self.lifecycle.stop_handle());
+        let (weak, stop) = (Arc::downgrade(&feed), feed.stop.clone());
         let (open, conversation) = (self.open.clone(), conversation.clone());
         drop(self.lifecycle.spawn_child("feed", async move {
             tokio::select! {
                 () = follow(&weak, watch) => {}
-                () = stop.requested() => {}
+                () = stop.requested() => {
+                    weak.upgrade().inspect(|feed| { feed.news.send_replace(()); });
+                }
             }
             let mut open = lock(&open);
             if open.get(&conversation).is_some_and(|feed| feed.ptr_eq(&weak)) {
@@ -123,7 +136,7 @@ async fn follow(feed: &Weak<Feed>, watch: Watch) {
             Err(error) if !error.passes() => {
                 warn!(conversation.id = %feed.conversation, error = %error, "cannot go on reading a conversation");
                 lock(&feed.window).broken = true;
-                feed.extended.send_replace(());
+                feed.news.send_replace(());
                 return;
             }
             Ok(false) if !woken => lock(&feed.window).empty(),
@@ -135,23 +148,22 @@ async fn follow(feed: &Weak<Feed>, watch: Watch) {
 }
 
 impl Feed {
-    /// Tells of every extension from now on.
-    pub(super) fn extensions(&self) -> watch::Receiver<()> {
-        self.extended.subscribe()
+    /// Tells when there is something to look at, from now on.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
-    /// At most a page of what follows `after`.
+    /// What follows `after`.
     pub(super) fn next(&self, after: EntryId) -> Next {
         let window = lock(&self.window);
         if after < window.start {
             return Next::Older;
         }
-        let from = window.frames.partition_point(|frame| frame.id <= after);
-        let frames: Vec<Frame> = window.frames.range(from..).take(PAGE).cloned().collect();
-        match frames.is_empty() {
-            false => Next::Frames(frames),
-            true if window.broken => Next::Broken,
-            true => Next::Nothing,
+        let next = window.frames.partition_point(|frame| frame.id <= after);
+        match window.frames.get(next) {
+            Some(frame) => Next::Frame(frame.clone()),
+            None if window.broken => Next::Broken,
+            None => Next::Nothing,
         }
     }
 
@@ -172,7 +184,7 @@ impl Feed {
                 .filter_map(Stored::trace)
                 .for_each(|trace| traces::mark("deliver", SpanKind::Consumer, trace));
             lock(&self.window).push(frames, piece.gap);
-            self.extended.send_replace(());
+            self.news.send_replace(());
         }
     }
 }

@@ -1,11 +1,13 @@
 //! A conversation's entries as they come: in order, none left out, none twice.
 //!
-//! A tail holds no connection and no task: it shares its conversation's feed with all who read it here. While Redis is away
-//! it keeps its reader and its place and says nothing; it goes on where it was once Redis is back. The end is always clean,
-//! and the id of the last entry leads on from there.
+//! A tail holds no connection and no task, and little besides its place: it shares its conversation's feed with all who read
+//! it here. There may be ten thousand of them, so that each waits for two things only: news, and one timer that is not
+//! touched while entries come. While Redis is away it keeps its reader and its place and says nothing; it goes on where it
+//! was once Redis is back. The end is always clean, and the id of the last entry leads on from there.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
 use super::Services;
@@ -23,9 +25,8 @@ use super::history;
 use super::position::{EntryId, Start};
 use super::standing::Standing;
 use crate::model::{Conversation, PromptId};
-use crate::runtime::Stop;
 use crate::runtime::metrics::SSE_READERS;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// Pause after which a comment shows that the connection lives.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -34,19 +35,21 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// One reader's place in one conversation.
 pub(super) struct Tail {
-    store: Store,
-    stop: Stop,
-    conversation: Conversation,
     feed: Arc<Feed>,
-    extensions: watch::Receiver<()>,
+    news: watch::Receiver<()>,
     after: EntryId,
-    read: VecDeque<Frame>,
+    /// A page that the feed has no more, as far as it was not sent.
+    page: VecDeque<Frame>,
     /// What is sent before any entry.
     first: Option<Bytes>,
     until: Option<Until>,
     /// When the reader may read no longer.
     expires: Option<Instant>,
     standing: Standing,
+    /// When something was sent last.
+    said: Instant,
+    /// Ends when there may be something to do, or before.
+    timer: Pin<Box<Sleep>>,
     ended: bool,
     _reader: Reader,
 }
@@ -80,91 +83,111 @@ impl Tail {
                 (newest, Some(frame::event_of(None, Some(&newest.to_string()), "")))
             }
         };
-        let extensions = feed.extensions();
+        let (news, said) = (feed.news(), Instant::now());
         let mut tail = Self {
-            store: services.store.clone(),
-            stop: services.stop.clone(),
-            conversation,
             feed,
-            extensions,
+            news,
             after,
-            read: VecDeque::new(),
+            page: VecDeque::new(),
             first,
             until,
             expires,
             standing,
+            said,
+            timer: Box::pin(sleep_until(said + ALIVE)),
             ended: false,
             _reader: Reader::new(),
         };
         // What cannot be read at all is told by a status.
-        tail.look().await?;
+        if let Some(frame) = tail.look().await? {
+            tail.page.push_front(frame);
+        }
         Ok(tail)
     }
 
     /// Until the wanted entry, the token's end, the end of the right to read, the process' stop, an entry that cannot be
     /// read, or the reader is gone.
     pub(super) fn frames(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        stream::unfold(self, |mut tail| async move { tail.next().await.map(|bytes| (Ok(bytes), tail)) })
+        stream::unfold(Box::new(self), |mut tail| async move {
+            let bytes = tail.next().await?;
+            tail.said = Instant::now();
+            Some((Ok(bytes), tail))
+        })
     }
 
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        let alive = Instant::now() + ALIVE;
         loop {
+            // What comes from here on is waited for no more.
+            self.news.mark_unchanged();
             if self.ended || self.expires.is_some_and(|end| end <= Instant::now()) || self.standing.is_gone() {
                 return None;
             }
-            if let Some(frame) = self.read.pop_front() {
-                self.ended = self.until.as_ref().is_some_and(|until| until.is(&frame));
-                return Some(frame.bytes);
-            }
-            self.extensions.mark_unchanged();
-            let look_again = match self.look().await {
-                Ok(true) => continue,
-                Ok(false) => None,
+            let again = match self.look().await {
+                Ok(Some(frame)) => {
+                    self.after = frame.id;
+                    self.ended = self.until.as_ref().is_some_and(|until| until.is(&frame));
+                    return Some(frame.bytes);
+                }
+                Ok(None) => None,
                 Err(error) if error.passes() => Some(Instant::now() + AGAIN),
                 Err(error) => {
-                    warn!(conversation.id = %self.conversation, error = %error, "cannot go on reading a conversation");
+                    warn!(conversation.id = %self.feed.conversation, error = %error, "cannot go on reading a conversation");
                     return None;
                 }
             };
-            let end = self.expires.into_iter().chain(look_again).min();
-            tokio::select! {
-                _ = self.extensions.changed() => {}
-                () = self.standing.changed() => {}
-                () = self.stop.requested() => return None,
-                () = sleep_until(alive) => return Some(frame::ALIVE),
-                () = sleep_until(end.unwrap_or(alive)) => {}
+            if self.feed.stop.is_requested() {
+                return None;
+            }
+            let alive = self.said + ALIVE;
+            if alive <= Instant::now() {
+                return Some(frame::ALIVE);
+            }
+            self.wait(self.expires.into_iter().chain(again).fold(alive, Instant::min)).await;
+        }
+    }
+
+    /// Until there are news, or until `end`; now and then less long.
+    async fn wait(&mut self, end: Instant) {
+        if self.timer.is_elapsed() || self.timer.deadline() > end {
+            self.timer.as_mut().reset(end);
+        }
+        tokio::select! {
+            _ = self.news.changed() => {}
+            () = &mut self.timer => {}
+        }
+    }
+
+    /// What follows, if there is anything.
+    async fn look(&mut self) -> Result<Option<Frame>, StoreError> {
+        if self.page.is_empty() {
+            match self.feed.next(self.after) {
+                Next::Frame(frame) => return Ok(Some(frame)),
+                Next::Nothing => return Ok(None),
+                // Seldom, and large.
+                Next::Older => Box::pin(self.read_page()).await?,
+                Next::Broken => return Err(StoreError::Corrupt { what: "an entry of a conversation" }),
             }
         }
+        let frame = self.page.pop_front();
+        if self.page.is_empty() {
+            self.page = VecDeque::new();
+        }
+        Ok(frame)
     }
 
-    /// Takes what follows; whether there is anything.
-    async fn look(&mut self) -> Result<bool, StoreError> {
-        match self.feed.next(self.after) {
-            Next::Frames(frames) => self.read.extend(frames),
-            Next::Nothing => {}
-            Next::Older => self.catch_up().await?,
-            Next::Broken => return Err(StoreError::Corrupt { what: "an entry of a conversation" }),
-        }
-        if let Some(last) = self.read.back() {
-            self.after = last.id;
-        }
-        Ok(!self.read.is_empty())
-    }
-
-    /// Reads a page that the feed has no more, or never had.
-    async fn catch_up(&mut self) -> Result<(), StoreError> {
-        let piece = history::read(&self.store, &self.conversation, self.after, PAGE).await?;
+    /// Reads what the feed has no more, or never had.
+    async fn read_page(&mut self) -> Result<(), StoreError> {
+        let piece = history::read(&self.feed.store, &self.feed.conversation, self.after, PAGE).await?;
         if let Some(first) = piece.entries.first().filter(|_| piece.gap) {
             let gap = json!({"from": self.after.to_string(), "to": first.id}).to_string();
             let bytes = frame::event_of(Some("gap"), None, &gap);
-            self.read.push_back(Frame { id: self.after, bytes, ends: None });
+            self.page.push_back(Frame { id: self.after, bytes, ends: None });
         }
         for entry in &piece.entries {
-            self.read.push_back(Frame::of(entry)?);
+            self.page.push_back(Frame::of(entry)?);
         }
         Ok(())
     }
