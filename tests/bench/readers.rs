@@ -19,8 +19,8 @@ use crate::seed::Prompt;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 /// What anybody shows who reads from the beginning on.
-const HELLO: &str = "omni.prompt.accepted";
-const NEWS: &str = "omni.answer";
+const HELLO: &[u8] = b"event: omni.prompt.accepted\n";
+const NEWS: &[u8] = b"event: omni.answer\n";
 
 pub(crate) async fn run(scale: &Scale, report: &mut Report) -> anyhow::Result<()> {
     let bed = Bed::start().await?;
@@ -77,9 +77,10 @@ pub(crate) async fn run(scale: &Scale, report: &mut Report) -> anyhow::Result<()
     Ok(())
 }
 
-async fn until(stream: &mut TcpStream, word: &str) -> anyhow::Result<()> {
+/// Reads until this is there.
+async fn until(stream: &mut TcpStream, line: &[u8]) -> anyhow::Result<()> {
     let mut text = Vec::with_capacity(1024);
-    while !String::from_utf8_lossy(&text).contains(word) {
+    while !text.windows(line.len()).any(|part| part == line) {
         if stream.read_buf(&mut text).await? == 0 {
             bail!("the stream ended");
         }
