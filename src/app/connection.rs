@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::Service;
@@ -34,9 +33,6 @@ pub(super) struct Entrance {
     headers: Duration,
     stop: Stop,
 }
-
-/// Either kind of connection, at work.
-type Connection = Pin<Box<dyn GracefulConnection<Error = hyper::Error, Output = hyper::Result<()>> + Send>>;
 
 impl Entrance {
     /// One to `router`. `headers`: the time that a request's may take, counted from the answer to the request before.
@@ -58,17 +54,6 @@ impl Entrance {
             () = self.stop.requested() => return,
         };
         let Ok(Ok(http2)) = http2 else { return };
-        let mut connection = self.connection(stream, peer, http2);
-        tokio::select! {
-            // What breaks a connection off is its client's to know.
-            _ended = connection.as_mut() => return,
-            () = self.stop.requested() => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        let _ended = connection.await;
-    }
-
-    fn connection(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, http2: bool) -> Connection {
         let entrance = self.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(Body::new);
@@ -77,10 +62,22 @@ impl Entrance {
             router.call(request)
         });
         let stream = TokioIo::new(stream);
-        match http2 {
-            true => Box::pin(self.http2.serve_connection(stream, service)),
-            false => Box::pin(self.http1.serve_connection(stream, service)),
+        if http2 {
+            let connection = Box::pin(self.http2.serve_connection(stream, service));
+            self.to_its_end(connection, http2::Connection::graceful_shutdown).await;
+        } else {
+            let connection = Box::pin(self.http1.serve_connection(stream, service));
+            self.to_its_end(connection, http1::Connection::graceful_shutdown).await;
         }
+    }
+
+    /// What breaks a connection off is its client's to know.
+    async fn to_its_end<C: Future>(&self, mut connection: Pin<Box<C>>, finish: fn(Pin<&mut C>)) {
+        tokio::select! {
+            _ended = connection.as_mut() => return,
+            () = self.stop.requested() => finish(connection.as_mut()),
+        }
+        let _ended = connection.await;
     }
 }
 

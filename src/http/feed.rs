@@ -1,7 +1,7 @@
 //! What is new in a conversation, read from Redis once for all its readers in this process.
 //!
 //! A feed has a window: the newest entries, every one between its two ends, as frames that readers share. A task for each
-//! conversation that has readers extends it when the process' one subscription says that there is something, looks from
+//! conversation that has readers begins it with the last page, extends it when the process' one subscription says that there is something, looks from
 //! time to time in case that was lost, and empties it when nothing came for a while. A reader whose place is before the
 //! window reads from Redis by itself until it has caught up; a slow one falls behind the window in the same way, and holds
 //! up nobody.
@@ -55,9 +55,11 @@ pub(super) struct Feed {
 struct Window {
     frames: VecDeque<Frame>,
     bytes: usize,
-    /// Every entry behind `start`, up to `end`, is in it.
+    /// Every entry behind `start`, up to `end`, is in it. It has not begun while nothing can follow `start`.
     start: EntryId,
     end: EntryId,
+    /// Nothing older was kept when it began: who starts at the beginning finds all in it.
+    whole: bool,
     /// An entry cannot be read: nobody gets past it.
     broken: bool,
 }
@@ -87,24 +89,24 @@ impl Feeds {
         }
     }
 
-    /// The feed of a conversation, which begins with what comes from now on. It ends when nobody holds it.
-    pub(super) async fn of(&self, conversation: &Conversation) -> Result<Arc<Feed>, StoreError> {
-        if let Some(feed) = lock(&self.open).get(conversation).and_then(Weak::upgrade) {
-            return Ok(feed);
+    /// Whether somebody reads the conversation here.
+    pub(super) fn has(&self, conversation: &Conversation) -> bool {
+        lock(&self.open).get(conversation).is_some_and(|feed| feed.strong_count() > 0)
+    }
+
+    /// The feed of a conversation. It ends when nobody holds it.
+    pub(super) fn of(&self, conversation: &Conversation) -> Arc<Feed> {
+        let mut open = lock(&self.open);
+        if let Some(feed) = open.get(conversation).and_then(Weak::upgrade) {
+            return feed;
         }
         // First the watch, then the look: what comes in between wakes.
         let watch = self.wake.watch(conversation);
-        let end = history::newest(&self.store, conversation).await?;
-        let mut open = lock(&self.open);
-        if let Some(feed) = open.get(conversation).and_then(Weak::upgrade) {
-            return Ok(feed);
-        }
-        let window = Window { frames: VecDeque::new(), bytes: 0, start: end, end, broken: false };
         let feed = Arc::new(Feed {
             store: self.store.clone(),
             conversation: conversation.clone(),
             stop: self.lifecycle.stop_handle(),
-            window: Mutex::new(window),
+            window: Mutex::new(Window::new()),
             news: watch::Sender::default(),
         });
         open.insert(conversation.clone(), Arc::downgrade(&feed));
@@ -122,7 +124,7 @@ impl Feeds {
                 open.remove(&conversation);
             }
         }));
-        Ok(feed)
+        feed
     }
 }
 
@@ -155,21 +157,39 @@ impl Feed {
 
     /// What follows `after`.
     pub(super) fn next(&self, after: EntryId) -> Next {
-        let window = lock(&self.window);
-        if after < window.start {
-            return Next::Older;
-        }
-        let next = window.frames.partition_point(|frame| frame.id <= after);
-        match window.frames.get(next) {
-            Some(frame) => Next::Frame(frame.clone()),
-            None if window.broken => Next::Broken,
-            None => Next::Nothing,
-        }
+        lock(&self.window).next(after)
+    }
+
+    /// Fills the window with the last page.
+    async fn begin(&self) -> Result<(), StoreError> {
+        let entries = self.store.newest(&self.conversation, PAGE).await;
+        let page = entries.and_then(|entries| {
+            let frames: Vec<Frame> = entries.iter().map(Frame::of).collect::<Result<_, _>>()?;
+            Ok((entries.len() < PAGE, frames))
+        });
+        let (whole, frames) = match page {
+            Err(error) if error.passes() => return Err(error),
+            // Whoever stands before what cannot be read will find it.
+            Err(_) => (false, Vec::new()),
+            Ok(page) => page,
+        };
+        let end = match frames.last() {
+            Some(last) => last.id,
+            None if whole => EntryId::ZERO,
+            None => history::newest(&self.store, &self.conversation).await?,
+        };
+        lock(&self.window).begin(frames, end, whole);
+        self.news.send_replace(());
+        Ok(())
     }
 
     /// Reads what is new; whether there was anything.
     async fn extend(&self) -> Result<bool, StoreError> {
         let mut any = false;
+        if lock(&self.window).start == EntryId::LAST {
+            self.begin().await?;
+            any = true;
+        }
         loop {
             let end = lock(&self.window).end;
             let piece = history::read(&self.store, &self.conversation, end, PAGE).await?;
@@ -190,8 +210,30 @@ impl Feed {
 }
 
 impl Window {
+    fn new() -> Self {
+        let (start, end) = (EntryId::LAST, EntryId::ZERO);
+        Self { frames: VecDeque::new(), bytes: 0, start, end, whole: false, broken: false }
+    }
+
+    fn begin(&mut self, frames: Vec<Frame>, end: EntryId, whole: bool) {
+        (self.start, self.end, self.whole) = (frames.first().map_or(end, |first| first.id), end, whole);
+        self.push(frames, false);
+    }
+
+    fn next(&self, after: EntryId) -> Next {
+        if after < self.start && !(self.whole && after == EntryId::ZERO) {
+            return Next::Older;
+        }
+        let next = self.frames.partition_point(|frame| frame.id <= after);
+        match self.frames.get(next) {
+            Some(frame) => Next::Frame(frame.clone()),
+            None if self.broken => Next::Broken,
+            None => Next::Nothing,
+        }
+    }
+
     fn empty(&mut self) {
-        (self.frames, self.bytes, self.start) = (VecDeque::new(), 0, self.end);
+        (self.frames, self.bytes, self.start, self.whole) = (VecDeque::new(), 0, self.end, false);
     }
 
     fn push(&mut self, frames: Vec<Frame>, gap: bool) {
@@ -199,6 +241,10 @@ impl Window {
             // What lies between is for each reader to find out: a window has no holes.
             self.end = frames.last().map_or(self.end, |last| last.id);
             return self.empty();
+        }
+        if let Some(first) = frames.first().filter(|_| self.end == EntryId::ZERO) {
+            // There was nothing. Whether that was so from the beginning, or for having been trimmed away, is not known.
+            self.start = first.id;
         }
         for frame in frames {
             self.end = frame.id;
@@ -208,7 +254,7 @@ impl Window {
         while self.frames.len() > LONGEST || self.bytes > LARGEST {
             let Some(oldest) = self.frames.pop_front() else { return };
             self.bytes -= oldest.bytes.len();
-            self.start = oldest.id;
+            (self.start, self.whole) = (oldest.id, false);
         }
     }
 }
@@ -230,7 +276,9 @@ mod tests {
     }
 
     fn window() -> Window {
-        Window { frames: VecDeque::new(), bytes: 0, start: EntryId::ZERO, end: EntryId::ZERO, broken: false }
+        let mut window = Window::new();
+        window.begin(Vec::new(), EntryId::ZERO, true);
+        window
     }
 
     fn ends(window: &Window) -> (String, String, usize) {
@@ -247,6 +295,31 @@ mod tests {
         window.push(frames(304..305, LARGEST + 1), false);
         assert_eq!(ends(&window), ("304-0".to_owned(), "304-0".to_owned(), 0), "its readers read it by themselves");
         assert_eq!(window.bytes, 0);
+    }
+
+    #[test]
+    fn a_window_begins_with_what_is_there() {
+        let next = |window: &Window, after: &str| match window.next(after.parse().unwrap()) {
+            Next::Frame(frame) => frame.id.to_string(),
+            Next::Nothing => "nothing".to_owned(),
+            Next::Older => "older".to_owned(),
+            Next::Broken => "broken".to_owned(),
+        };
+        let mut window = Window::new();
+        assert_eq!([next(&window, "0"), next(&window, "9")], ["older", "older"], "it has not begun");
+        window.begin(frames(5..8, 10), "7".parse().unwrap(), true);
+        // Whether something stood before 5 only its reader is to be told.
+        let nexts = ["0", "4", "5", "7"].map(|after| next(&window, after));
+        assert_eq!(nexts, ["5-0", "older", "6-0", "nothing"]);
+        window.push(frames(8..9, LARGEST), false);
+        assert_eq!([next(&window, "0"), next(&window, "7")], ["older", "8-0"], "it is whole no more");
+        let mut empty = self::window();
+        assert_eq!(next(&empty, "4"), "nothing");
+        empty.push(frames(5..6, 10), false);
+        assert_eq!([next(&empty, "0"), next(&empty, "4")], ["5-0", "older"], "what was there before is not known");
+        let mut page = Window::new();
+        page.begin(frames(5..8, 10), "7".parse().unwrap(), false);
+        assert_eq!([next(&page, "0"), next(&page, "5")], ["older", "6-0"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl EntryId {
     /// Before every entry.
     pub(super) const ZERO: Self = Self { millis: 0, sequence: 0 };
     /// Nothing can follow it, so that nobody can start there.
-    const LAST: Self = Self { millis: u64::MAX, sequence: u64::MAX };
+    pub(super) const LAST: Self = Self { millis: u64::MAX, sequence: u64::MAX };
 }
 
 impl FromStr for EntryId {

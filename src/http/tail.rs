@@ -25,6 +25,7 @@ use super::history;
 use super::position::{EntryId, Start};
 use super::standing::Standing;
 use crate::model::{Conversation, PromptId};
+use crate::runtime::hasten;
 use crate::runtime::metrics::SSE_READERS;
 use crate::store::StoreError;
 
@@ -73,7 +74,7 @@ impl Tail {
         expires: Option<Instant>,
         standing: Standing,
     ) -> Result<Self, StoreError> {
-        let feed = services.feeds.of(&conversation).await?;
+        let feed = services.feeds.of(&conversation);
         let (after, first) = match start {
             Start::After(id) => (id, None),
             Start::New => {
@@ -94,7 +95,7 @@ impl Tail {
             expires,
             standing,
             said,
-            timer: Box::pin(sleep_until(said + ALIVE)),
+            timer: Box::pin(sleep_until(said + hasten(ALIVE))),
             ended: false,
             _reader: Reader::new(),
         };
@@ -120,7 +121,7 @@ impl Tail {
             return Some(first);
         }
         loop {
-            // What comes from here on is waited for no more.
+            // News up to here are looked at below.
             self.news.mark_unchanged();
             if self.ended || self.expires.is_some_and(|end| end <= Instant::now()) || self.standing.is_gone() {
                 return None;
@@ -141,7 +142,7 @@ impl Tail {
             if self.feed.stop.is_requested() {
                 return None;
             }
-            let alive = self.said + ALIVE;
+            let alive = self.said + hasten(ALIVE);
             if alive <= Instant::now() {
                 return Some(frame::ALIVE);
             }

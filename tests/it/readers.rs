@@ -22,9 +22,13 @@ struct Crowd {
 
 impl Crowd {
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(more: &[(&str, &str)]) -> Self {
         let mut world = World::new().await;
         let _ = world.stop().await;
-        let process = Process::start(&world, &[]).await;
+        let process = Process::start(&world, more).await;
         let client = redis::Client::open(world.redis_url.as_str()).unwrap();
         let redis = client.get_multiplexed_async_connection().await.unwrap();
         Self { world, process, redis }
@@ -72,14 +76,19 @@ impl Reader {
 
     /// The next entry's id.
     async fn next(&mut self) -> String {
+        self.line("id: ").await
+    }
+
+    /// What follows `start` on the next line that starts so.
+    async fn line(&mut self, start: &str) -> String {
         let mut line = String::new();
         loop {
             line.clear();
             let read = timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("in time").unwrap();
             assert!(read > 0 && !line.starts_with("event: gap"), "the stream ended, or has a gap");
             assert!(!line.starts_with("HTTP/") || line.contains(" 200 "), "{line}");
-            if let Some(id) = line.strip_prefix("id: ") {
-                return id.trim_end().to_owned();
+            if let Some(rest) = line.strip_prefix(start) {
+                return rest.trim_end().to_owned();
             }
         }
     }
@@ -194,4 +203,21 @@ async fn readers_that_break_off_lose_and_repeat_nothing() {
 #[ignore = "measures"]
 async fn five_hundred_readers_that_break_off_lose_and_repeat_nothing() {
     break_off(500, 2_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_comes_when_nothing_else_came_for_a_while() {
+    // A while is half a second here.
+    let crowd = Crowd::with(&[("OMNI_RELAY_HASTE", "30")]).await;
+    let first = crowd.write("crowd", 10).await;
+    let mut reader = Reader::open(&crowd.world.url, "crowd", "0").await;
+    assert_eq!(reader.next().await, first);
+    for _ in 0..3 {
+        reader.line(":").await;
+        let since = Instant::now();
+        let id = crowd.write("crowd", 10).await;
+        assert_eq!(reader.next().await, id);
+        reader.line(":").await;
+        assert!(since.elapsed() >= Duration::from_millis(500), "an entry shows too that the connection lives");
+    }
 }

@@ -140,11 +140,15 @@ async fn a_trimmed_history_does_not_look_like_a_whole_one() {
     assert_eq!(ids(&beginning.take(3).await), written[3..], "the beginning of what is kept is no gap");
 
     let _: usize = redis::cmd("XTRIM").arg(&stream).arg("MAXLEN").arg(0).query_async(&mut redis).await.unwrap();
-    let mut emptied = Events::open(relay.get(URL).header("Last-Event-ID", &written[4])).await;
+    let mut kept = Events::open(relay.get(URL).header("Last-Event-ID", &written[4])).await;
+    assert_eq!(ids(&kept.take(1).await), written[5..], "what others read here is not lost");
+    let other = Relay::on(&relay.redis_url, &relay.namespace, |sources| sources).await;
+    let mut emptied = Events::open(other.get(URL).header("Last-Event-ID", &written[4])).await;
     let next = publish(&relay.app.store).await;
     let frames = emptied.take(2).await;
     assert_eq!((frames[0].event.as_str(), &frames[0].data), ("gap", &json!({"from": written[4], "to": next})));
     assert_eq!(ids(&frames[1..]), [next.as_str()]);
+    other.stop().await;
     relay.stop().await;
 }
 
@@ -203,12 +207,6 @@ async fn many_readers_are_one_to_redis() {
     let relay = Relay::on(&redis.url(), "test", |sources| sources).await;
     super::eventually("redis answers", || async { relay.get("/readyz").send().await.ok() }).await;
     publish(&relay.app.store).await;
-    let mut readers = Vec::new();
-    for _ in 0..READERS {
-        let mut events = Events::open(relay.get(URL)).await;
-        events.take(1).await;
-        readers.push(events);
-    }
     let mut connection = relay.redis().await;
     let reads = async |connection: &mut redis::aio::MultiplexedConnection| {
         let stats: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
@@ -218,6 +216,15 @@ async fn many_readers_are_one_to_redis() {
         };
         calls("xrange") + calls("xrevrange") + calls("xread")
     };
+    let before = reads(&mut connection).await;
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut events = Events::open(relay.get(URL)).await;
+        events.take(1).await;
+        readers.push(events);
+    }
+    let read = reads(&mut connection).await - before;
+    assert!(read < READERS / 10, "{read} reads for {READERS} readers from the beginning on");
     let before = reads(&mut connection).await;
     let written = publish(&relay.app.store).await;
     for events in &mut readers {
@@ -303,9 +310,12 @@ async fn a_reader_outlives_redis() {
         (relay.get("/readyz").send().await.unwrap().status() == 503).then_some(())
     })
     .await;
-    let answer = relay.get(URL).send().await.unwrap();
+    let answer = relay.get(&URL.replace("t-1", "t-2")).send().await.unwrap();
     assert_eq!(answer.headers()["retry-after"], "2");
     assert_eq!(problem(answer, 503).await["code"], "unavailable");
+    // Who comes while others read waits as they do.
+    let mut late = Events::open(relay.get(URL).timeout(std::time::Duration::from_secs(30))).await;
+    late.take(1).await;
     let answer = relay.ask(&super::question(&json!({}))).send().await.unwrap();
     assert_eq!(answer.headers()["retry-after"], "2");
     problem(answer, 503).await;
@@ -323,7 +333,8 @@ async fn a_reader_outlives_redis() {
     })
     .await;
     let written = publish(&relay.app.store).await;
-    assert_eq!(ids(&events.take(1).await), [written]);
+    assert_eq!(ids(&events.take(1).await), [written.as_str()]);
+    assert_eq!(ids(&late.take(1).await), [written]);
     relay.stop().await;
 }
 
