@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::{Process, World};
 
@@ -214,6 +214,8 @@ async fn a_comment_comes_when_nothing_else_came_for_a_while() {
     assert_eq!(reader.next().await, first);
     for _ in 0..3 {
         reader.line(":").await;
+        // Amid the while.
+        sleep(Duration::from_millis(250)).await;
         let since = Instant::now();
         let id = crowd.write("crowd", 10).await;
         assert_eq!(reader.next().await, id);
