@@ -110,7 +110,8 @@ impl Process {
         step: Step,
     ) -> Result<Result<(Option<Record>, Option<Grant>), Disposition>, StoreError> {
         let budget = self.keys.usual().filter(|_| step == Step::Answer);
-        let found = self.store.finish(Some(delivery), (id, Some(job_id)), self.clock.now_ms(), hasten(RECORDING), budget);
+        let found =
+            self.store.finish(Some(delivery), (id, Some(job_id)), self.clock.now_ms(), hasten(RECORDING), budget);
         Ok(match found.await? {
             Finish::Go(record, grant) => Ok((Some(*record), grant)),
             Finish::Missing => Ok((None, None)),

@@ -138,9 +138,10 @@ fn duration(millis: &str) -> Result<Duration, StoreError> {
 impl Grant {
     pub(super) fn from_words(words: &[&str]) -> Result<Self, StoreError> {
         match words {
-            ["go", at, used] => {
-                Ok(Self::Go { at: at.parse().map_err(|_| unexpected())?, used: used.parse().map_err(|_| unexpected())? })
-            }
+            ["go", at, used] => Ok(Self::Go {
+                at: at.parse().map_err(|_| unexpected())?,
+                used: used.parse().map_err(|_| unexpected())?,
+            }),
             ["wait", pause, ..] => Ok(Self::Wait(duration(pause)?)),
             ["closed", pause, why] => Ok(Self::Closed(duration(pause)?, Closed::parse(why)?)),
             _ => Err(unexpected()),

@@ -43,7 +43,9 @@ impl Bed {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
-        command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0", "--dir"]).arg(folder.path());
+        command
+            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0", "--dir"])
+            .arg(folder.path());
         let server = Running { child: command.stdout(Stdio::null()).spawn()?, url: String::new() };
         let url = format!("redis://127.0.0.1:{port}");
         let client = redis::Client::open(url.as_str())?;

@@ -92,9 +92,15 @@ async fn a_final_state_finishes_a_prompt_and_adopts_its_job() {
     let bed = Bed::new().await;
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let id = bed.accept("c").await;
-    assert!(matches!(bed.store.finish(None, (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap(), Finish::Go(..)));
+    assert!(matches!(
+        bed.store.finish(None, (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap(),
+        Finish::Go(..)
+    ));
     assert!(
-        matches!(bed.store.finish(None, (id, Some("job-1")), NOW + 5, Duration::ZERO, None).await.unwrap(), Finish::Go(..)),
+        matches!(
+            bed.store.finish(None, (id, Some("job-1")), NOW + 5, Duration::ZERO, None).await.unwrap(),
+            Finish::Go(..)
+        ),
         "safe to repeat"
     );
     let record = bed.record(id).await;
@@ -110,7 +116,10 @@ async fn a_final_state_finishes_a_prompt_and_adopts_its_job() {
         bed.store.finish(None, (id, Some("job-1")), NOW, Duration::ZERO, None).await.unwrap(),
         Finish::Terminal(Phase::Answered)
     ));
-    assert!(matches!(bed.store.finish(None, (new_id(), None), NOW, Duration::ZERO, None).await.unwrap(), Finish::Missing));
+    assert!(matches!(
+        bed.store.finish(None, (new_id(), None), NOW, Duration::ZERO, None).await.unwrap(),
+        Finish::Missing
+    ));
 }
 
 /// Else it would stay `finishing`, and nobody would look at it for hours.
