@@ -71,7 +71,7 @@ struct Wire<'a> {
 }
 
 impl Event {
-    pub(super) fn read(body: &[u8]) -> Result<Self, MalformedEvent> {
+    pub fn read(body: &[u8]) -> Result<Self, MalformedEvent> {
         let wire: Wire<'_> = serde_json::from_slice(body).map_err(|_| MalformedEvent)?;
         let name = [wire.event, wire.kind, wire.event_type, wire.event_type_snake].into_iter().find_map(lenient::text);
         let name = name.unwrap_or_default().to_ascii_lowercase();

@@ -1,6 +1,6 @@
 //! Figures of the relay, each beside what the least that could do it reaches in the same run: only their ratios count.
 //!
-//! `./dev bench [NAME]… [--rounds N] [--events N] [--json FILE]`. The relay is the real binary in a process of its own; so
+//! `./dev bench [NAME]… [--rounds N] [--events N] [--json FILE]`, then `./dev bench --plot FILE.svg RUN.json…`. The relay is the real binary in a process of its own; so
 //! are the ceilings, which are this program again. After each turn the counts are checked: nothing lost, nothing twice.
 #![expect(clippy::cast_precision_loss, reason = "figures are told to three digits")]
 #![expect(clippy::disallowed_methods, reason = "what measures keeps the time, and is no part of the relay")]
@@ -13,6 +13,7 @@ mod growth;
 mod ingest;
 mod latency;
 mod load;
+mod plot;
 mod process;
 mod readers;
 mod replay;
@@ -47,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         let mut number = || words.next().and_then(|text| text.parse().ok()).context("a number is missing");
         match word.as_str() {
             "--ceiling" => return ceiling::run(&words.collect::<Vec<_>>()),
+            "--plot" => return plot::draw(&words.collect::<Vec<_>>()),
             "--rounds" => scale.rounds = number()?,
             "--events" => scale.events = number()?,
             "--readers" => scale.readers = number()?,
