@@ -1,10 +1,10 @@
 //! What is new in a conversation, read from Redis once for all its readers in this process.
 //!
-//! A feed has a window: the newest entries, every one between its two ends, as frames that readers share. A task for each
-//! conversation that has readers begins it with the last page, extends it when the process' one subscription says that there is something, looks from
-//! time to time in case that was lost, and empties it when nothing came for a while. A reader whose place is before the
-//! window reads from Redis by itself until it has caught up; a slow one falls behind the window in the same way, and holds
-//! up nobody.
+//! A feed has a window: the newest entries, every one between its two ends, as frames that readers share. A task for
+//! each conversation that has readers begins it with the last page, extends it when the process' one subscription says
+//! that there is something, looks from time to time in case that was lost, and empties it when nothing came for a
+//! while. A reader whose place is before the window reads from Redis by itself until it has caught up; a slow one falls
+//! behind the window in the same way, and holds up nobody.
 //!
 //! Readers wait for their feed alone: what else they have to look at, a stop or other rights, comes to them by it too.
 
