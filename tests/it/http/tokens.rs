@@ -89,7 +89,7 @@ async fn an_operators_token_for_a_tenants_conversation_is_for_that_one() {
 async fn a_stream_ends_with_its_token() {
     let relay = Relay::with(set).await;
     answered(&relay, "acme-key", "t-1").await;
-    let token = mint(&relay, "acme-key", "/v1/conversations/t-1/token", r#"{"ttlSeconds": 1}"#).await;
+    let token = mint(&relay, "acme-key", "/v1/conversations/t-1/token", r#"{"ttlSeconds": 3}"#).await;
     let mut events = Events::open(relay.get(&format!("{EVENTS}?token={token}"))).await;
     events.take(3).await;
     assert_eq!(events.next().await, None);
