@@ -23,6 +23,10 @@ fn webhooks(criterion: &mut Criterion) {
     let body = body.to_string();
     let timestamp = (NOW_MS / 1000).to_string();
     let signature = sign(&secret, &timestamp, body.as_bytes());
+    assert!(
+        verifier.verify(&timestamp, &signature, body.as_bytes(), NOW_MS).is_ok()
+            && Event::read(body.as_bytes()).is_ok()
+    );
     let mut group = criterion.benchmark_group("webhook");
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("verify", |bench| {
@@ -35,6 +39,7 @@ fn webhooks(criterion: &mut Criterion) {
 fn prompts(criterion: &mut Criterion) {
     let user = "11111111-1111-4111-8111-111111111111";
     let body = json!({"prompt": "How were sales in May?", "userId": user, "modelId": user}).to_string();
+    assert!(Body::parse(body.as_bytes(), Defaults::default()).is_ok());
     let mut group = criterion.benchmark_group("prompt");
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("read", |bench| {
