@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use omni_relay::store::Store;
 use omni_relay::store::budget::{Closed, Errand, Grant, Quota, Room};
+use omni_relay::store::inbox::Finish;
 use tokio::time::{Instant, sleep};
 
-use super::bed::Bed;
+use super::bed::{Bed, NOW};
 
 const KEY: &str = "ba7816bf8f01cfea";
 
@@ -125,6 +126,26 @@ async fn room_that_a_finisher_waits_for_is_kept_for_it() {
     assert!(!granted(store, Errand::Poll, quota).await, "it waited for this room");
     assert!(granted(store, Errand::Finish, quota).await);
     eventually_granted(store, Errand::Start, quota).await;
+}
+
+#[tokio::test]
+async fn who_ends_a_prompt_is_granted_the_result_by_the_key_that_asked() {
+    let bed = Bed::new().await;
+    let (store, quota) = (&bed.store, quota(2, 30_000));
+    let id = bed.accept("c").await;
+    let finish =
+        async |key: &'static str| match store.finish(None, (id, None), NOW, Duration::ZERO, Some((key, quota))).await {
+            Ok(Finish::Go(_, grant)) => grant,
+            other => panic!("{other:?}"),
+        };
+    assert!(matches!(finish(KEY).await, Some(Grant::Go { used: 1, .. })));
+    assert!(granted(store, Errand::Finish, quota).await, "both count in one window");
+    assert!(matches!(finish(KEY).await, Some(Grant::Wait(_))));
+    assert!(!granted(store, Errand::Start, quota).await);
+    let record = store.keys().prompt(&id.to_string());
+    let _: usize = bed.ask(&["HSET", &record, "keyId", "another"]).await;
+    assert!(finish(KEY).await.is_none(), "not with a key that did not create the job");
+    assert!(matches!(finish("another").await, Some(Grant::Go { used: 1, .. })));
 }
 
 #[tokio::test]
