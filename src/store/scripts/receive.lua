@@ -3,7 +3,10 @@
 -- ARGV 1 entry 2 life of the marks, ms 3 jobId
 -- 1 stored, 0 a duplicate
 -- Omni's ids of events are short: one that another job's event had is another event.
-if redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2], 'GET') == ARGV[3] then return 0 end
-if not redis.call('SET', KEYS[3], '1', 'NX', 'PX', ARGV[2]) then return 0 end
+local seen = redis.call('MGET', KEYS[2], KEYS[3])
+if seen[1] == ARGV[3] or seen[2] then return 0 end
+-- First, so that nothing is marked that could not be stored.
 redis.call('XADD', KEYS[1], '*', 'entry', ARGV[1])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
+redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])
 return 1

@@ -24,7 +24,7 @@ const COSTS: [(&str, u64); 8] = [
     ("announce", 7),
     ("send", 7),
     ("sent", 14),
-    ("receive", 4),
+    ("receive", 5),
     ("finish", 12),
     ("publish", 7),
     ("settle", 23),

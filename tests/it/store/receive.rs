@@ -24,6 +24,17 @@ async fn an_event_leads_to_its_job_as_long_as_it_is_remembered() {
     assert_eq!(bed.store.job_of_event(&event).await.unwrap(), None);
 }
 
+/// Omni sends it again, and must not hear that it was taken.
+#[tokio::test]
+async fn what_could_not_be_stored_is_no_duplicate_when_it_comes_again() {
+    let bed = Bed::new().await;
+    let (job, inbox) = (Uuid::new_v4(), &bed.store.keys().inbox);
+    let _: String = bed.ask(&["SET", inbox, "no stream"]).await;
+    assert!(bed.store.receive(webhook(job)).await.is_err());
+    let _: usize = bed.ask(&["DEL", inbox]).await;
+    assert_eq!(bed.store.receive(webhook(job)).await.unwrap(), Received::Stored);
+}
+
 #[tokio::test]
 async fn fifty_copies_leave_one_entry() {
     let bed = Bed::new().await;
