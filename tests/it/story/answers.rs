@@ -129,6 +129,8 @@ async fn a_result_that_never_comes_is_answered_by_its_summary() {
     let answer = world.eventually_answered(&asked).await;
     assert_eq!(answer["data"]["partial"], true);
     assert!(!answer["data"]["message"].as_str().unwrap().is_empty());
+    let told = eventually("workers have it", async || world.answers().await.pop()).await;
+    assert_eq!(told["data"], answer["data"]);
     assert_eq!(world.sim.count("GET", "/result"), 8);
 }
 
