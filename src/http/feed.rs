@@ -116,7 +116,9 @@ impl Feeds {
             tokio::select! {
                 () = follow(&weak, watch) => {}
                 () = stop.requested() => {
-                    weak.upgrade().inspect(|feed| { feed.news.send_replace(()); });
+                    if let Some(feed) = weak.upgrade() {
+                        feed.news.send_replace(());
+                    }
                 }
             }
             let mut open = lock(&open);

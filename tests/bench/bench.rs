@@ -1,7 +1,8 @@
 //! Figures of the relay, each beside what the least that could do it reaches in the same run: only their ratios count.
 //!
-//! `./dev bench [NAME]… [--rounds N] [--events N] [--json FILE]`, then `./dev bench --plot FILE.svg RUN.json…`. The relay is the real binary in a process of its own; so
-//! are the ceilings, which are this program again. After each turn the counts are checked: nothing lost, nothing twice.
+//! `./dev bench [NAME]… [--rounds N] [--events N] [--json FILE]`, then `./dev bench --plot FILE.svg RUN.json…`. The relay is
+//! the real binary in a process of its own; so are the ceilings, which are this program again. After each turn the counts
+//! are checked: nothing lost, nothing twice.
 #![expect(clippy::cast_precision_loss, reason = "figures are told to three digits")]
 #![expect(clippy::disallowed_methods, reason = "what measures keeps the time, and is no part of the relay")]
 
