@@ -14,8 +14,9 @@ use tracing::{Instrument, debug, error, warn};
 use super::in_work::InWork;
 use super::limits::Limits;
 use super::settle::Settler;
-use super::stage::{Admission, Disposition, Stage};
+use super::stage::{Admission, Disposition, Malformed, Stage};
 use super::switch::Gate;
+use crate::model::Envelope;
 use crate::model::dead_letter::Reason;
 use crate::runtime::{Clock, Lifecycle, Stop, chain};
 use crate::store::delivery::{Delivery, Settled};
@@ -89,7 +90,11 @@ impl<S: Stage> Worker<S> {
             }
             // A stop waits for it: what a read that is dropped was given would stay pending until somebody claims it.
             match this.round(&mut consumer, &free, &mut last_claim).await {
-                Ok(deliveries) => this.start(deliveries, free),
+                Ok(deliveries) => {
+                    this.start(deliveries, free);
+                    // They go first: what they ask of Redis would wait for the next read.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) if error.passes() => {
                     debug!(stage = S::STREAM.stage(), error = %error, "waiting for redis");
                     this.pause(AWAY).await;
@@ -156,11 +161,13 @@ impl<S: Stage> Worker<S> {
             let Some(held) = self.in_work.hold(delivery.id()) else { continue };
             let handling = self.gate.begin();
             let this = self.clone();
-            let prompt = tracing::field::Empty;
+            let envelope = self.stage.read(&delivery);
+            let prompt = envelope.as_ref().ok().and_then(|envelope| self.stage.prompt(&envelope.work));
+            let prompt = prompt.map(tracing::field::display);
             let span =
                 tracing::info_span!("stage", stage = S::STREAM.stage(), entry = delivery.id(), prompt.id = prompt);
             let work = async move {
-                this.work(delivery).await;
+                this.work(&delivery, &envelope).await;
                 drop((held, permit, handling));
             };
             drop(self.lifecycle.spawn_child(S::STREAM.stage(), work.instrument(span)));
@@ -168,11 +175,11 @@ impl<S: Stage> Worker<S> {
     }
 
     /// One delivery, until it is settled or belongs to somebody else.
-    async fn work(&self, delivery: Delivery) {
+    async fn work(&self, delivery: &Delivery, envelope: &Result<Envelope<S::Work>, Malformed>) {
         let started = Instant::now();
         let outcome = tokio::select! {
-            outcome = self.handle(&delivery) => outcome,
-            () = self.renew(&delivery) => "lost",
+            outcome = self.handle(delivery, envelope) => outcome,
+            () = self.renew(delivery) => "lost",
             () = self.stop.hard() => "stopped",
         };
         let stage = S::STREAM.stage();
@@ -181,13 +188,9 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Decides, then carries the decision out; either is tried again while Redis is away.
-    async fn handle(&self, delivery: &Delivery) -> &'static str {
+    async fn handle(&self, delivery: &Delivery, envelope: &Result<Envelope<S::Work>, Malformed>) -> &'static str {
         let bury = |reason, error: String| Disposition::Bury { reason, error, finding: None };
-        let envelope = self.stage.read(delivery);
-        if let Some(id) = envelope.as_ref().ok().and_then(|envelope| self.stage.prompt(&envelope.work)) {
-            tracing::Span::current().record("prompt.id", tracing::field::display(id));
-        }
-        let decision = match &envelope {
+        let decision = match envelope {
             Err(malformed) => bury(Reason::Malformed, malformed.to_string()),
             Ok(_) if delivery.deliveries() > MOST_DELIVERIES => {
                 bury(Reason::Poison, format!("delivered {} times without an end", delivery.deliveries()))

@@ -98,7 +98,8 @@ impl Lifecycle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let lifecycle = self.clone();
+        // Boxed: each of the futures around it would move all of it.
+        let (lifecycle, work) = (self.clone(), Box::pin(work));
         self.tasks.spawn(async move {
             match lifecycle.guarded(work).await {
                 None => None,
