@@ -17,6 +17,22 @@ static FINISH: Move = script!("finish");
 
 /// How long a webhook is remembered.
 const REMEMBERED: Duration = Duration::from_hours(72);
+/// What of a record its prompt's end needs, in the order in which `finish` answers it.
+const ENDING: [&str; 13] = [
+    "phase",
+    "jobId",
+    "at:sending",
+    "keyId",
+    "conversation",
+    "conversationId",
+    "omniChatUrl",
+    "metadata",
+    "request",
+    "traceparent",
+    "at:accepted",
+    "cancelRequested",
+    "expiring",
+];
 /// Most entries that nobody understands.
 const UNHANDLED: usize = 10_000;
 
@@ -32,8 +48,8 @@ pub enum Received {
 /// Where a prompt stands when a final state of its job is known.
 #[derive(Debug)]
 pub enum Finish {
-    /// It is `finishing` now, and this is its record: publish. With what the key's budget says of the next request, where it
-    /// was asked.
+    /// It is `finishing` now: publish. Of its record this has what an end needs. With what the key's budget says of the next
+    /// request, where it was asked.
     Go(Box<Record>, Option<Grant>),
     /// Published before.
     Terminal(Phase),
@@ -93,11 +109,12 @@ impl Store {
         call.arg(millis(self.policy.retention * 2));
         call.arg(from.map(Delivery::id).unwrap_or_default()).arg(from.map(Delivery::consumer).unwrap_or_default());
         call.arg(millis(recording)).arg(key_id).arg(quota.limit).arg(millis(quota.window));
-        let words = self.words(&call).await?;
-        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["finishing", verdict, when, what, fields @ ..] => {
+        let words: Vec<Option<String>> = self.reply(&call).await?;
+        match words.iter().map_while(Option::as_deref).collect::<Vec<_>>().as_slice() {
+            ["finishing", verdict, when, what, ..] => {
                 let granted = (!verdict.is_empty()).then(|| Grant::from_words(&[verdict, when, what])).transpose()?;
-                let fields = fields.as_chunks().0.iter().map(|[name, value]| ((*name).to_owned(), (*value).to_owned()));
+                let fields = ENDING.into_iter().zip(words.into_iter().skip(4));
+                let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?)));
                 Ok(Finish::Go(Box::new(Record::parse(id, fields.collect())?), granted))
             }
             ["recording"] => Ok(Finish::Recording),

@@ -15,7 +15,7 @@ end
 local function add(stream, longest, life, ...)
   local id = redis.call('XADD', stream, 'MAXLEN', '~', longest, '*', ...)
   local oldest = math.max(0, tonumber(string.match(id, '^%d+')) - tonumber(life))
-  redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest))
+  redis.call('XTRIM', stream, 'MINID', '~', string.format('%d', oldest))
   return id
 end
 

@@ -25,7 +25,7 @@ const COSTS: [(&str, u64); 8] = [
     ("send", 7),
     ("sent", 14),
     ("receive", 5),
-    ("finish", 12),
+    ("finish", 11),
     ("publish", 7),
     ("settle", 23),
 ];
