@@ -1,8 +1,11 @@
 //! What consumers read: one entry per step of a prompt, as CloudEvents 1.0 attributes.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::ids::{Conversation, PromptId};
 use super::phase::Phase;
@@ -134,7 +137,7 @@ impl std::fmt::Debug for Entry {
 
 impl Entry {
     /// An entry of `about` with the given data.
-    pub fn new(kind: EntryType, about: &About<'_>, now: Timestamp, data: &Map<String, Value>) -> Self {
+    pub fn new(kind: EntryType, about: &About<'_>, now: Timestamp, data: &Data) -> Self {
         Self {
             id: format!("{}:{}", about.prompt_id, kind.as_str()),
             source: format!("/omni-relay/{}", about.namespace),
@@ -142,12 +145,12 @@ impl Entry {
             subject: about.conversation.clone(),
             time: now,
             trace: None,
-            data: text(data),
+            data: data.text(),
         }
     }
 
     /// An entry that tells how far the job is.
-    pub fn progress(iteration: usize, about: &About<'_>, now: Timestamp, data: &Map<String, Value>) -> Self {
+    pub fn progress(iteration: usize, about: &About<'_>, now: Timestamp, data: &Data) -> Self {
         let entry = Self::new(EntryType::Progress, about, now, data);
         Self { id: format!("{}:{iteration}", entry.id), ..entry }
     }
@@ -169,22 +172,59 @@ impl Entry {
     }
 }
 
-/// An object as JSON.
-pub fn text(object: &Map<String, Value>) -> String {
-    serde_json::to_string(object).expect("an object of values is JSON")
+/// What `data` holds: each member as JSON, so that what Omni sent is passed on as it came.
+#[derive(Clone, Default)]
+pub struct Data(BTreeMap<&'static str, Box<RawValue>>);
+
+impl Data {
+    /// Sets a member.
+    pub fn put(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        self.0.insert(name, to_raw_value(value).expect("a member is JSON"));
+    }
+
+    /// Sets a member to a value that came as JSON: as it is, where that is one line of plain text, which is what readers of
+    /// lines can be given; otherwise written anew. `None` where it cannot be read.
+    pub fn pass(&mut self, name: &'static str, value: &RawValue) -> Option<()> {
+        let text = value.get();
+        if text.contains('\n') || text.contains('\r') || text.contains("\\u") {
+            self.put(name, &serde_json::from_str::<Value>(text).ok()?);
+        } else {
+            self.0.insert(name, value.to_owned());
+        }
+        Some(())
+    }
+
+    /// The same without a member.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
+    /// Bytes of its text.
+    pub fn size(&self) -> usize {
+        // Beside each member two quotes, a colon, and a comma or the brace in front.
+        let members = self.0.iter().map(|(name, value)| name.len() + value.get().len() + 4);
+        members.sum::<usize>().max(1) + 1
+    }
+
+    /// One JSON object.
+    pub fn text(&self) -> String {
+        serde_json::to_string(&self.0).expect("members are JSON")
+    }
 }
 
 /// The CloudEvents JSON form of a stored entry's fields; `data` is embedded as it stands.
 pub fn to_cloud_event<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Box<RawValue>> {
-    let mut event = std::collections::BTreeMap::new();
+    let mut event = BTreeMap::new();
     for (name, value) in fields {
         let raw = match name {
             "data" => RawValue::from_string(value.to_owned()).ok()?,
-            _ => serde_json::value::to_raw_value(value).ok()?,
+            _ => to_raw_value(value).ok()?,
         };
         event.insert(name, raw);
     }
-    serde_json::value::to_raw_value(&event).ok()
+    to_raw_value(&event).ok()
 }
 
 /// What the entries of one prompt have in common.
@@ -208,18 +248,18 @@ pub struct About<'a> {
 
 impl About<'_> {
     /// The members of `data` that every entry has.
-    pub fn data(&self) -> Map<String, Value> {
-        let mut data = Map::new();
-        data.insert("promptId".to_owned(), json!(self.prompt_id));
-        data.insert("conversation".to_owned(), self.conversation.key().into());
+    pub fn data(&self) -> Data {
+        let mut data = Data::default();
+        data.put("promptId", &self.prompt_id);
+        data.put("conversation", self.conversation.key());
         let optional =
             [("jobId", self.job_id), ("conversationId", self.conversation_id), ("omniChatUrl", self.chat_url)];
         for (name, value) in optional {
             if let Some(value) = value {
-                data.insert(name.to_owned(), value.into());
+                data.put(name, value);
             }
         }
-        data.insert("metadata".to_owned(), Value::Object(self.metadata.cloned().unwrap_or_default()));
+        data.put("metadata", self.metadata.unwrap_or(&Map::new()));
         data
     }
 }
@@ -234,6 +274,21 @@ mod tests {
             assert_eq!(EntryType::parse(kind.as_str()), Some(kind));
             assert_eq!(kind.is_terminal(), kind.rank() == 9);
         }
+    }
+
+    #[test]
+    fn data_is_passed_on_as_it_came_on_one_line() {
+        let mut data = Data::default();
+        assert_eq!((data.text(), data.size()), ("{}".to_owned(), 2));
+        let pass = |data: &mut Data, text: &str| data.pass("b", &RawValue::from_string(text.to_owned()).unwrap());
+        assert!(pass(&mut data, "[ 1.50, \"é\" ]").is_some());
+        assert_eq!(data.text(), "{\"b\":[ 1.50, \"é\" ]}");
+        data.put("a", "x\ny");
+        assert_eq!(data.text(), "{\"a\":\"x\\ny\",\"b\":[ 1.50, \"é\" ]}");
+        assert_eq!(data.size(), data.text().len());
+        assert!(pass(&mut data, "[\r\n1, \"\\u00e9\"]").is_some());
+        assert_eq!(data.clone().without("a").text(), "{\"b\":[1,\"é\"]}");
+        assert!(pass(&mut data, "\"\\ud800\"").is_none(), "half a character is none");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What an answer's entry holds, and what of it is claimed elsewhere.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use crate::model::entry::text;
+use crate::model::entry::Data;
 use crate::omni::JobResult;
 
 /// Largest message that an entry keeps when the rest is claimed elsewhere, in bytes.
@@ -13,55 +13,41 @@ pub(super) const ANSWERS: usize = 64 * 1024;
 /// An answer's `data` in full, and the reduced form with a claim check.
 pub(super) struct Answer {
     /// For the conversation.
-    pub(super) data: Map<String, Value>,
+    pub(super) data: Data,
     /// For `answers`, where that is another.
-    pub(super) brief: Option<Map<String, Value>>,
+    pub(super) brief: Option<Data>,
     /// The result, where one of them only refers to it.
     pub(super) payload: Option<String>,
 }
 
-/// Builds both forms on top of the members that every entry has. `key` is where the payload will stand.
-pub(super) fn answer(
-    base: Map<String, Value>,
-    result: &JobResult,
-    fallback: Option<&str>,
-    key: &str,
-    inline: usize,
-) -> Answer {
-    let raw = result.raw().get();
+/// Builds both forms on top of `data`, the members that every entry has. `key` is where the payload will stand.
+pub(super) fn answer(mut data: Data, result: &JobResult, fallback: Option<&str>, key: &str, inline: usize) -> Answer {
     let message = result.message().or(fallback).unwrap_or_default();
-    let mut data = base;
-    if let Some(url) = result.omni_chat_url() {
-        data.entry("omniChatUrl").or_insert_with(|| url.into());
-    }
-    data.insert("message".to_owned(), message.into());
+    data.put("message", message);
     if let Some(topic) = result.topic() {
-        data.insert("topic".to_owned(), topic.into());
+        data.put("topic", topic);
     }
-    data.insert("partial".to_owned(), (result.partial() || fallback.is_some()).into());
+    data.put("partial", &(result.partial() || fallback.is_some()));
 
-    let reference = json!({"key": key, "bytes": raw.len()});
-    let brief = |data: &Map<String, Value>| {
-        let mut brief = data.clone();
-        brief.insert("message".to_owned(), cut(message, MESSAGE / 2).into());
-        brief.insert("resultRef".to_owned(), reference.clone());
-        Some(brief)
+    let raw = result.raw().get();
+    let refer = |data: &Data, message: &str| {
+        let mut data = data.clone().without("actions");
+        data.put("message", message);
+        data.put("resultRef", &json!({"key": key, "bytes": raw.len()}));
+        data
     };
     if raw.len() > inline {
-        let brief = brief(&data);
-        data.insert("message".to_owned(), cut(message, MESSAGE).into());
-        data.insert("resultRef".to_owned(), reference);
-        return Answer { data, brief, payload: Some(raw.to_owned()) };
+        let brief = refer(&data, cut(message, MESSAGE / 2));
+        return Answer { data: refer(&data, cut(message, MESSAGE)), brief: Some(brief), payload: Some(raw.to_owned()) };
     }
-    let actions = result.actions().and_then(|actions| serde_json::from_str(actions.get()).ok());
-    data.insert("actions".to_owned(), actions.unwrap_or_else(|| json!([])));
-    if text(&data).len() <= ANSWERS {
+    if result.actions().and_then(|actions| data.pass("actions", actions)).is_none() {
+        data.put("actions", &json!([]));
+    }
+    if data.size() <= ANSWERS {
         return Answer { data, brief: None, payload: None };
     }
-    let actions = data.remove_entry("actions");
-    let brief = brief(&data);
-    data.extend(actions);
-    Answer { data, brief, payload: Some(raw.to_owned()) }
+    let brief = refer(&data, cut(message, MESSAGE / 2));
+    Answer { data, brief: Some(brief), payload: Some(raw.to_owned()) }
 }
 
 /// At most `limit` bytes, cut between characters.
@@ -71,7 +57,13 @@ pub(super) fn cut(text: &str, limit: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    fn read(data: &Data) -> Value {
+        serde_json::from_str(&data.text()).unwrap()
+    }
 
     fn result(message: &str, csv: &str) -> JobResult {
         let body = json!({"message": message, "topic": "orders", "future": 1,
@@ -81,29 +73,34 @@ mod tests {
 
     #[test]
     fn a_small_answer_stands_whole_in_both() {
-        let answer = answer(Map::new(), &result("hi", "a,b"), None, "k", 256 * 1024);
-        assert_eq!(answer.data["message"], "hi");
-        assert_eq!(answer.data["topic"], "orders");
-        assert_eq!(answer.data["actions"][0]["result"]["csvResult"], "a,b");
+        let answer = answer(Data::default(), &result("hi", "a,b"), None, "k", 256 * 1024);
+        let data = read(&answer.data);
+        assert_eq!(data["message"], "hi");
+        assert_eq!(data["topic"], "orders");
+        assert_eq!(data["actions"][0]["result"]["csvResult"], "a,b");
         assert!(answer.brief.is_none() && answer.payload.is_none());
     }
 
     #[test]
     fn a_middling_answer_is_whole_for_its_conversation_and_brief_for_workers() {
-        let answer = answer(Map::new(), &result("hi", &"x".repeat(100 * 1024)), None, "k", 256 * 1024);
-        assert!(answer.data.get("resultRef").is_none());
-        assert_eq!(answer.data["actions"][0]["type"], "generate_query");
+        let answer = answer(Data::default(), &result("hi", &"x".repeat(100 * 1024)), None, "k", 256 * 1024);
+        let data = read(&answer.data);
+        assert!(data.get("resultRef").is_none());
+        assert_eq!(data["actions"][0]["type"], "generate_query");
         let brief = answer.brief.unwrap();
+        assert!(brief.size() <= ANSWERS);
+        let brief = read(&brief);
         assert_eq!(brief["resultRef"]["key"], "k");
-        assert!(brief.get("actions").is_none() && text(&brief).len() <= ANSWERS);
+        assert!(brief.get("actions").is_none());
         assert!(answer.payload.is_some());
     }
 
     #[test]
     fn a_huge_answer_is_a_claim_check_for_both() {
-        let answer = answer(Map::new(), &result(&"é".repeat(200 * 1024), ""), None, "k", 1024);
-        assert_eq!(answer.data["message"].as_str().unwrap().len(), MESSAGE);
-        assert_eq!(answer.data["resultRef"]["bytes"], answer.payload.as_ref().unwrap().len());
-        assert!(answer.data.get("actions").is_none());
+        let answer = answer(Data::default(), &result(&"é".repeat(200 * 1024), ""), None, "k", 1024);
+        let data = read(&answer.data);
+        assert_eq!(data["message"].as_str().unwrap().len(), MESSAGE);
+        assert_eq!(data["resultRef"]["bytes"], answer.payload.as_ref().unwrap().len());
+        assert!(data.get("actions").is_none());
     }
 }

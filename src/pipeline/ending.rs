@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::keyring::Halt;
 use super::stage::Disposition;
-use crate::model::entry::About;
+use crate::model::entry::{About, Data};
 use crate::model::{Cause, Conversation, EntryType, Finding, JobState, PromptId};
 use crate::omni::{JobStatus, OmniError};
 use crate::store::record::Record;
@@ -33,8 +33,8 @@ pub(super) struct Subject {
 /// What a prompt ends with.
 pub(super) struct End {
     pub(super) kind: EntryType,
-    pub(super) data: Map<String, Value>,
-    pub(super) brief: Option<Map<String, Value>>,
+    pub(super) data: Data,
+    pub(super) brief: Option<Data>,
     pub(super) payload: Option<String>,
 }
 
@@ -88,28 +88,27 @@ impl Subject {
             metadata: Some(&self.metadata),
         }
     }
-}
 
-impl End {
-    pub(super) fn plain(kind: EntryType) -> Self {
-        Self { kind, data: Map::new(), brief: None, payload: None }
+    /// An end that says nothing but its kind.
+    pub(super) fn ends(&self, store: &Store, kind: EntryType) -> End {
+        End { kind, data: self.about(store).data(), brief: None, payload: None }
     }
-}
 
-pub(super) fn failed(code: &str, message: &str) -> End {
-    let mut end = End::plain(EntryType::Failed);
-    end.data.insert("error".to_owned(), json!({"code": code, "message": message}));
-    end
-}
+    pub(super) fn failed(&self, store: &Store, code: &str, message: &str) -> End {
+        let mut end = self.ends(store, EntryType::Failed);
+        end.data.put("error", &json!({"code": code, "message": message}));
+        end
+    }
 
-pub(super) fn job_failed(status: &JobStatus) -> End {
-    let error = status.error.as_ref();
-    let message = error.and_then(|error| error.message.as_deref()).unwrap_or("Omni could not answer");
-    let code = match status.state {
-        JobState::Denied => "denied",
-        _ => error.and_then(|error| error.code.as_deref()).unwrap_or("job_failed"),
-    };
-    failed(code, message)
+    pub(super) fn job_failed(&self, store: &Store, status: &JobStatus) -> End {
+        let error = status.error.as_ref();
+        let message = error.and_then(|error| error.message.as_deref()).unwrap_or("Omni could not answer");
+        let code = match status.state {
+            JobState::Denied => "denied",
+            _ => error.and_then(|error| error.code.as_deref()).unwrap_or("job_failed"),
+        };
+        self.failed(store, code, message)
+    }
 }
 
 /// What follows when Omni did not tell. A key that was turned away is closed by now: the next one asks, or waits.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::answer::answer;
 use super::decide::{Step, decide};
-use super::ending::{End, Ended, Subject, after, failed, job_failed};
+use super::ending::{End, Ended, Subject, after};
 use super::keyring::{Halt, KeyRing};
 use super::stage::{Disposition, Stage};
 use crate::model::{
@@ -93,7 +93,7 @@ impl Process {
             },
         };
         let end = match self.end(&mut subject, step, webhook, grant).await {
-            Ok(end) if expired && end.kind == EntryType::Cancelled => End::plain(EntryType::Expired),
+            Ok(end) if expired && end.kind == EntryType::Cancelled => End { kind: EntryType::Expired, ..end },
             Ok(end) => end,
             Err(halt) => return after(halt),
         };
@@ -155,15 +155,16 @@ impl Process {
         match step {
             Step::Answer => self.answer(subject, grant).await,
             Step::Deny => {
-                let reason = webhook.reason.clone();
-                let mut end = failed("denied", reason.as_deref().unwrap_or("Omni denied the job"));
-                end.data.insert("reason".to_owned(), reason.unwrap_or_else(|| "denied".to_owned()).into());
+                let reason = &webhook.reason;
+                let message = reason.as_deref().unwrap_or("Omni denied the job");
+                let mut end = subject.failed(&self.store, "denied", message);
+                end.data.put("reason", reason.as_deref().unwrap_or("denied"));
                 Ok(end)
             }
-            Step::Cancel => Ok(End::plain(EntryType::Cancelled)),
+            Step::Cancel => Ok(subject.ends(&self.store, EntryType::Cancelled)),
             Step::Fail => {
                 let status = self.status(subject).await?;
-                Ok(job_failed(&status))
+                Ok(subject.job_failed(&self.store, &status))
             }
         }
     }
@@ -186,7 +187,8 @@ impl Process {
                     }
                 }
                 Err(Halt::Omni(OmniError::TooLarge { limit })) => {
-                    return Ok(failed("result_too_large", &format!("the result has more than {limit} bytes")));
+                    let message = format!("the result has more than {limit} bytes");
+                    return Ok(subject.failed(&self.store, "result_too_large", &message));
                 }
                 Err(halt) => return Err(halt),
             }
@@ -194,7 +196,7 @@ impl Process {
         let status = self.status(subject).await?;
         if status.state != JobState::Complete {
             return if status.state.is_final() {
-                Ok(job_failed(&status))
+                Ok(subject.job_failed(&self.store, &status))
             } else {
                 Err(Halt::Odd(format!("the result is missing and the job is {}", status.state)))
             };
@@ -209,6 +211,9 @@ impl Process {
         if subject.conversation_id.is_none() {
             // A follow-up must find Omni's conversation: asked for once, where the create's answer was never read.
             self.status(subject).await?;
+        }
+        if subject.chat_url.is_none() {
+            subject.chat_url = result.omni_chat_url().map(str::to_owned);
         }
         let key = self.store.keys().payload(&subject.conversation, subject.prompt_id);
         let answer = answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max);
@@ -236,12 +241,12 @@ impl Process {
             Verdict::Found { job_id, state } => {
                 return self.webhook(delivery, &found(finding, *job_id, state.clone()), None).await;
             }
-            Verdict::Failed { code, message } => failed(code, message),
-            Verdict::Expired => End::plain(EntryType::Expired),
-            Verdict::Cancelled => End::plain(EntryType::Cancelled),
+            Verdict::Failed { code, message } => subject.failed(&self.store, code, message),
+            Verdict::Expired => subject.ends(&self.store, EntryType::Expired),
+            Verdict::Cancelled => subject.ends(&self.store, EntryType::Cancelled),
             Verdict::Delayed { reason } => {
-                let mut end = End::plain(EntryType::Delayed);
-                end.data.insert("reason".to_owned(), reason.as_str().into());
+                let mut end = subject.ends(&self.store, EntryType::Delayed);
+                end.data.put("reason", reason.as_str());
                 end
             }
         };
@@ -256,11 +261,9 @@ impl Process {
     /// Publishes, and says how the delivery is settled: with the entry that stands.
     async fn published(&self, subject: &Subject, end: End, since: Option<u64>) -> Result<Disposition, StoreError> {
         let about = subject.about(&self.store);
-        let mut data = about.data();
-        data.extend(end.data);
         traces::about(subject.prompt_id);
         let trace = traces::current().map(|trace| trace.to_string());
-        let entry = Entry { trace, ..Entry::new(end.kind, &about, self.clock.now(), &data) };
+        let entry = Entry { trace, ..Entry::new(end.kind, &about, self.clock.now(), &end.data) };
         failpoint::hit("process.publish").await;
         let published = self.store.publish(subject.prompt_id, &entry, end.payload.as_deref()).await?;
         failpoint::hit("process.published").await;

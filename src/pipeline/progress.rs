@@ -41,6 +41,6 @@ pub(super) async fn tell(
         said.insert("updatedAt".to_owned(), at.to_string().into());
     }
     let mut data = about.data();
-    data.insert("progress".to_owned(), said.into());
+    data.put("progress", &said);
     store.progress(record.id, iteration, &Entry::progress(iteration, &about, clock.now(), &data)).await
 }

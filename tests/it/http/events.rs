@@ -31,7 +31,8 @@ async fn publish_with(store: &Store, metadata: &Value) -> String {
         metadata: metadata.as_object(),
     };
     let mut data = about.data();
-    data.extend([("message".to_owned(), json!("")), ("partial".to_owned(), json!(false))]);
+    data.put("message", "");
+    data.put("partial", &false);
     let entry = Entry::new(EntryType::Answer, &about, Timestamp::now(), &data);
     store.publish(about.prompt_id, &entry, None).await.unwrap().entry
 }

@@ -20,7 +20,7 @@ fn report(id: PromptId, iteration: usize) -> Entry {
         metadata: Some(&metadata),
     };
     let mut data = about.data();
-    data.insert("progress".to_owned(), json!({"iteration": iteration}));
+    data.put("progress", &json!({"iteration": iteration}));
     Entry::progress(iteration, &about, Timestamp::UNIX_EPOCH, &data)
 }
 
