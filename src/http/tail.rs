@@ -143,7 +143,7 @@ impl Tail {
                 return None;
             }
             let alive = self.said + hasten(ALIVE);
-            if alive <= Instant::now() {
+            if self.timer.is_elapsed() && alive <= Instant::now() {
                 return Some(frame::ALIVE);
             }
             self.wait(self.expires.into_iter().chain(again).fold(alive, Instant::min)).await;
@@ -156,6 +156,7 @@ impl Tail {
             self.timer.as_mut().reset(end);
         }
         tokio::select! {
+            biased;
             _ = self.news.changed() => {}
             () = &mut self.timer => {}
         }

@@ -1,4 +1,5 @@
-//! Waking readers of conversations: one subscription per process, no blocked connection per reader.
+//! Waking readers of conversations: one subscription per process, no blocked connection per reader. While nobody reads here
+//! there is none: Redis would tell this process of every entry that anybody publishes.
 //!
 //! A wake-up may be lost with the subscription's connection; when it is made again everybody is woken, and readers look
 //! for themselves from time to time ([`Watch::changed`]).
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
 use super::{Store, StoreError};
 use crate::model::Conversation;
@@ -16,11 +18,15 @@ use crate::runtime::Stop;
 
 /// Pause before another subscription is made.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a subscription outlives the last reader.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// Who waits for which conversation.
 #[derive(Clone, Default)]
 pub struct Wake {
     watched: Arc<Mutex<HashMap<String, Watched>>>,
+    /// Told when somebody begins to watch.
+    begun: Arc<Notify>,
 }
 
 struct Watched {
@@ -43,37 +49,53 @@ impl Wake {
             .entry(conversation.as_str().to_owned())
             .or_insert_with(|| Watched { notify: Arc::default(), readers: 0 });
         entry.readers += 1;
+        self.begun.notify_one();
         Watch { wake: self.clone(), conversation: conversation.as_str().to_owned(), notify: entry.notify.clone() }
     }
 
-    /// Listens until the stop; again where the subscription breaks.
+    /// Listens while somebody watches, until the stop; again where the subscription breaks.
     pub async fn run(self, store: Store, stop: Stop) -> Result<(), StoreError> {
         while !stop.is_requested() {
             tokio::select! {
-                _ended = self.listen(&store) => {}
-                () = stop.requested() => {}
-            }
-            tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
+                () = self.listen_where_wanted(&store) => {}
                 () = stop.requested() => {}
             }
         }
         Ok(())
     }
 
-    /// Listens until the subscription breaks. Wakes everybody once it stands.
-    pub async fn listen(&self, store: &Store) -> Result<(), StoreError> {
+    async fn listen_where_wanted(&self, store: &Store) {
+        if self.lock().is_empty() {
+            self.begun.notified().await;
+        } else if self.listen(store, QUIET).await.is_err() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Listens until nobody has watched for as long as `quiet`, or until the subscription breaks, which is an error. Wakes
+    /// everybody once it stands.
+    pub async fn listen(&self, store: &Store, quiet: Duration) -> Result<(), StoreError> {
         let mut subscription = store.redis.subscribe(&store.keys.wake).await?;
         for watched in self.lock().values() {
             watched.notify.notify_waiters();
         }
-        let mut messages = subscription.on_message();
-        while let Some(message) = messages.next().await {
-            if let Some(watched) = self.lock().get(message.get_payload::<String>()?.as_str()) {
+        let (mut messages, mut wanted) = (subscription.on_message(), Instant::now());
+        loop {
+            let conversation = match timeout(quiet, messages.next()).await {
+                Ok(None) => return Err(StoreError::Unavailable(None)),
+                Ok(Some(message)) => Some(message.get_payload::<String>()?),
+                Err(_quiet) => None,
+            };
+            let watched = self.lock();
+            if let Some(watched) = conversation.and_then(|conversation| watched.get(&conversation)) {
                 watched.notify.notify_waiters();
             }
+            if !watched.is_empty() {
+                wanted = Instant::now();
+            } else if wanted.elapsed() >= quiet {
+                return Ok(());
+            }
         }
-        Err(StoreError::Unavailable(None))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use omni_relay::model::EntryType;
+use omni_relay::runtime::Lifecycle;
 use omni_relay::store::wake::Wake;
 use tokio::time::{Instant, timeout};
 
@@ -128,7 +129,7 @@ async fn readers_of_the_conversation_wake_and_no_others() {
         assert!(timeout(Duration::from_millis(100), unchanged).await.is_err(), "woken by another's entry");
     };
     tokio::select! {
-        ended = wake.listen(&bed.store) => panic!("the subscription ended: {ended:?}"),
+        ended = wake.listen(&bed.store, LOOK) => panic!("the subscription ended: {ended:?}"),
         () = story => {}
     }
     drop(mine);
@@ -150,15 +151,38 @@ async fn a_subscription_that_breaks_is_noticed() {
         kill.arg("KILL").arg("TYPE").arg("pubsub");
         store.redis().query::<usize>(&kill).await.unwrap()
     };
-    let (ended, killed) = timeout(limit, async { tokio::join!(wake.listen(&store), breaks) }).await.expect("it ends");
+    let (ended, killed) =
+        timeout(limit, async { tokio::join!(wake.listen(&store, LOOK), breaks) }).await.expect("it ends");
     assert!(ended.unwrap_err().passes() && killed == 1);
     store.publish(id, &entry(id, "c", EntryType::Accepted), None).await.unwrap();
     let before = Instant::now();
     tokio::select! {
-        _ = wake.listen(&store) => panic!("it does not stand again"),
+        _ = wake.listen(&store, LOOK) => panic!("it does not stand again"),
         woken = watch.changed(LOOK) => assert!(woken),
     }
     assert!(before.elapsed() < Duration::from_secs(3), "woken by the clock and not by the subscription");
+}
+
+/// While nobody reads there is no subscription, which every entry would be told to. One that nobody needs any more ends.
+#[tokio::test]
+async fn a_process_listens_while_somebody_reads() {
+    let bed = Bed::new().await;
+    let (wake, lifecycle) = (Wake::default(), Lifecycle::new());
+    lifecycle.spawn("wake", wake.clone().run(bed.store.clone(), lifecycle.stop_handle()));
+    // Many times what a subscription takes.
+    for _ in 0..100 {
+        assert_eq!(listeners(&bed).await, 0, "nobody reads");
+    }
+    let watch = wake.watch(&named("c"));
+    wait_for_listeners(&bed, 1).await;
+    let changed = watch.changed(LOOK);
+    bed.publish(new_id(), "c", EntryType::Accepted).await;
+    timeout(Duration::from_secs(2), changed).await.expect("woken by the entry");
+    let _ = lifecycle.stop(Duration::from_secs(1)).await;
+    let quiet = Duration::from_millis(50);
+    assert!(timeout(4 * quiet, wake.listen(&bed.store, quiet)).await.is_err(), "somebody reads");
+    drop(watch);
+    timeout(LOOK, wake.listen(&bed.store, quiet)).await.expect("it ends by itself").unwrap();
 }
 
 /// A wake-up that got lost costs a reader as long as it would wait at most.
@@ -168,11 +192,15 @@ async fn a_lost_wake_up_delays_and_does_not_lose() {
     assert!(!timeout(LOOK, watch.changed(Duration::from_millis(20))).await.expect("the wait ends by itself"));
 }
 
+async fn listeners(bed: &Bed) -> usize {
+    let (_, listeners): (String, usize) = bed.ask(&["PUBSUB", "NUMSUB", &bed.store.keys().wake]).await;
+    listeners
+}
+
 async fn wait_for_listeners(bed: &Bed, wanted: usize) {
     let give_up = Instant::now() + Duration::from_secs(5);
     loop {
-        let (_, listeners): (String, usize) = bed.ask(&["PUBSUB", "NUMSUB", &bed.store.keys().wake]).await;
-        if listeners == wanted {
+        if listeners(bed).await == wanted {
             return;
         }
         assert!(Instant::now() < give_up, "nobody listens");

@@ -22,7 +22,7 @@ async fn is_answered(form: Form) {
     let process = Process::start(&world, &trusting(&server.url(), &ours)).await;
     let asked = world.ask("revenue by region").await;
     world.eventually_answered(&asked).await;
-    // The shared one, the wake-up subscription, and one for each stage that reads.
+    // The shared one, and one for each stage that reads.
     let secure = server.secure_connections().await;
     assert!(secure >= 3, "{secure} connections by TLS");
     drop(process);
