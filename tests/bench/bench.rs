@@ -16,6 +16,7 @@ mod latency;
 mod load;
 mod plot;
 mod process;
+mod promises;
 mod readers;
 mod replay;
 mod report;

@@ -11,19 +11,23 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use hmac::{Hmac, KeyInit, Mac};
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamReadReply;
+use redis::streams::{StreamId, StreamReadReply};
 use serde::Deserialize;
 use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::bed::{Bed, SECRET, connect, eventually};
+use crate::promises;
 
 /// Where the receiver leaves events and the consumer finds them.
 pub(crate) const INBOX: &str = "ceiling:inbox";
 /// Where the consumer publishes.
 pub(crate) const OUT: &str = "ceiling:out";
 const IN_FLIGHT: usize = 64;
+/// Who reads the streams.
+const GROUP: &str = "relay";
+pub(crate) const CONSUMER: &str = "me";
 
 const RECEIVE: &str = "
   if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', 259200000) then return 0 end
@@ -33,7 +37,7 @@ const PUBLISH: &str = "
   if redis.call('SET', KEYS[3], '1', 'NX', 'PX', 1209600000) then
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000000, '*', 'data', ARGV[2])
   end
-  redis.call('XACK', KEYS[1], 'ceiling', ARGV[1])
+  redis.call('XACK', KEYS[1], 'relay', ARGV[1])
   redis.call('XDEL', KEYS[1], ARGV[1])
   return 1";
 
@@ -59,6 +63,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
         let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
         match kind.as_str() {
             "receive" => receive(connection, listener).await,
+            "promises" => promises::consume(&client, connection, more).await,
             _ => consume(&client, connection, more).await,
         }
     })
@@ -92,28 +97,47 @@ async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: B
 }
 
 async fn consume(client: &redis::Client, redis: MultiplexedConnection, omni: &str) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(rename = "jobId")]
+        job_id: String,
+    }
+    let (omni, http, script) = (omni.to_owned(), reqwest::Client::new(), redis::Script::new(PUBLISH));
+    each(client, INBOX, |entry| {
+        let (omni, http, script, mut redis) = (omni.clone(), http.clone(), script.clone(), redis.clone());
+        async move {
+            let body: String = entry.get("entry").context("an entry")?;
+            let job = serde_json::from_str::<Body>(&body)?.job_id;
+            let result = fetch(&http, &omni, &job).await?;
+            let mut call = script.prepare_invoke();
+            call.key(INBOX).key(OUT).key(format!("ceiling:done:{job}")).arg(&entry.id).arg(&result[..]);
+            call.invoke_async::<i64>(&mut redis).await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Does this for every entry of a stream, 64 at a time.
+pub(crate) async fn each<F>(client: &redis::Client, inbox: &str, work: impl Fn(StreamId) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
     let mut reading = connect(client).await?;
     let mut group = redis::cmd("XGROUP");
-    group.arg("CREATE").arg(INBOX).arg("ceiling").arg("0").arg("MKSTREAM");
+    group.arg("CREATE").arg(inbox).arg(GROUP).arg("0").arg("MKSTREAM");
     let _ = group.query_async::<()>(&mut reading).await;
-    let (http, script) = (reqwest::Client::new(), redis::Script::new(PUBLISH));
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
     loop {
         drop(permits.acquire().await?);
         let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP").arg("ceiling").arg("me").arg("COUNT").arg(permits.available_permits());
-        read.arg("BLOCK").arg(100).arg("STREAMS").arg(INBOX).arg(">");
+        read.arg("GROUP").arg(GROUP).arg(CONSUMER).arg("COUNT").arg(permits.available_permits());
+        read.arg("BLOCK").arg(100).arg("STREAMS").arg(inbox).arg(">");
         let entries: Option<StreamReadReply> = read.query_async(&mut reading).await?;
         for entry in entries.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
-            let permit = permits.clone().acquire_owned().await?;
-            let (http, script, mut redis) = (http.clone(), script.clone(), redis.clone());
-            let body: String = entry.get("entry").context("an entry")?;
-            let work = fetch(http, omni.to_owned(), body);
+            let (permit, work) = (permits.clone().acquire_owned().await?, work(entry));
             tokio::spawn(async move {
-                let (job, result) = work.await?;
-                let mut call = script.prepare_invoke();
-                call.key(INBOX).key(OUT).key(format!("ceiling:done:{job}")).arg(&entry.id).arg(&result[..]);
-                call.invoke_async::<i64>(&mut redis).await?;
+                work.await?;
                 drop(permit);
                 anyhow::Ok(())
             });
@@ -121,16 +145,10 @@ async fn consume(client: &redis::Client, redis: MultiplexedConnection, omni: &st
     }
 }
 
-async fn fetch(http: reqwest::Client, omni: String, body: String) -> anyhow::Result<(String, Bytes)> {
-    #[derive(Deserialize)]
-    struct Entry {
-        #[serde(rename = "jobId")]
-        job_id: String,
-    }
-    let job = serde_json::from_str::<Entry>(&body)?.job_id;
+pub(crate) async fn fetch(http: &reqwest::Client, omni: &str, job: &str) -> anyhow::Result<Bytes> {
     let url = format!("{omni}/api/v1/ai/jobs/{job}/result");
     let answer = http.get(url).bearer_auth("omni_osk_bench").send().await?.error_for_status()?;
-    Ok((job, answer.bytes().await?))
+    Ok(answer.bytes().await?)
 }
 
 /// Until a stream is empty.

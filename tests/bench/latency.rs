@@ -22,9 +22,16 @@ pub(crate) async fn run(scale: &Scale, report: &mut Report) -> anyhow::Result<()
         turn(&bed, "ceiling", &receiver, &prompts, |_| OUT.to_owned(), report).await?;
         drop((receiver, consumer));
         bed.clear().await?;
+
+        let stream = |prompt: &Prompt| bed.store.keys().conversation(&prompt.conversation);
+        submitted(&bed, &prompts).await?;
+        let (receiver, consumer) = (bed.ceiling("receive", "").await?, bed.ceiling("promises", &stub.url).await?);
+        turn(&bed, "promises", &receiver, &prompts, stream, report).await?;
+        drop((receiver, consumer));
+        bed.clear().await?;
+
         submitted(&bed, &prompts).await?;
         let relay = bed.relay(&stub.url).await?;
-        let stream = |prompt: &Prompt| bed.store.keys().conversation(&prompt.conversation);
         turn(&bed, "relay", &relay, &prompts, stream, report).await?;
         drop(relay);
         bed.clear().await?;

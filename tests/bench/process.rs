@@ -23,6 +23,14 @@ pub(crate) async fn run(scale: &Scale, report: &mut Report) -> anyhow::Result<()
         bed.clear().await?;
 
         submitted(&bed, &prompts).await?;
+        add(&bed, INBOX, &prompts, Prompt::body).await?;
+        let consumer = bed.ceiling("promises", &stub.url).await?;
+        turn(&bed, "promises", &consumer, INBOX, prompts.len(), report).await?;
+        drop(consumer);
+        answered(&bed, &prompts).await?;
+        bed.clear().await?;
+
+        submitted(&bed, &prompts).await?;
         told(&bed, &prompts).await?;
         let relay = bed.relay(&stub.url).await?;
         turn(&bed, "relay", &relay, &bed.store.keys().inbox, prompts.len(), report).await?;
