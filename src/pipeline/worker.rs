@@ -89,7 +89,7 @@ impl<S: Stage> Worker<S> {
                 () = this.stop.requested() => break,
             }
             // A stop waits for it: what a read that is dropped was given would stay pending until somebody claims it.
-            match this.round(&mut consumer, &free, &mut last_claim).await {
+            match this.round(&mut consumer, free.num_permits(), &mut last_claim).await {
                 Ok(deliveries) => {
                     this.start(deliveries, free);
                     // They go first: what they ask of Redis would wait for the next read.
@@ -121,7 +121,7 @@ impl<S: Stage> Worker<S> {
     async fn round(
         &self,
         consumer: &mut Consumer,
-        free: &[OwnedSemaphorePermit],
+        free: usize,
         last_claim: &mut Option<Instant>,
     ) -> Result<Vec<Delivery>, StoreError> {
         if S::IN_ORDER && !consumer.lease(self.limits.claim_after).await? {
@@ -137,9 +137,9 @@ impl<S: Stage> Worker<S> {
         // Whoever holds the lease is the only reader: what is pending was left behind, and comes before what is new.
         let idle = if S::IN_ORDER { Duration::ZERO } else { self.limits.claim_after };
         if S::IN_ORDER || last_claim.is_none_or(|at| at.elapsed() >= self.limits.claim_after / 3) {
-            let claimed = consumer.claim(free.len(), idle).await?;
+            let claimed = consumer.claim(free, idle).await?;
             // With as many as there are handlers there may be more: look again at once.
-            if claimed.len() < free.len() {
+            if claimed.len() < free {
                 *last_claim = Some(Instant::now());
             }
             if !claimed.is_empty() {
@@ -147,7 +147,7 @@ impl<S: Stage> Worker<S> {
             }
         }
         let block = BLOCK.min(self.limits.claim_after / 3);
-        match self.stage.admit(free.len(), self.limits.handlers.saturating_sub(free.len())).await? {
+        match self.stage.admit(free, self.limits.handlers.saturating_sub(free)).await? {
             Admission::Some(count) => consumer.read(count, block).await,
             Admission::NotBefore(pause) => {
                 tokio::time::sleep(pause.min(block)).await;
@@ -156,9 +156,10 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, free: Vec<OwnedSemaphorePermit>) {
-        for (delivery, permit) in deliveries.into_iter().zip(free) {
+    fn start(self: &Arc<Self>, deliveries: Vec<Delivery>, mut free: OwnedSemaphorePermit) {
+        for delivery in deliveries {
             let Some(held) = self.in_work.hold(delivery.id()) else { continue };
+            let permit = free.split(1).expect("no more was read than there are free handlers");
             let handling = self.gate.begin();
             let this = self.clone();
             let envelope = self.stage.read(&delivery);
@@ -262,11 +263,11 @@ impl<S: Stage> Worker<S> {
 }
 
 /// Waits for one free handler, and takes every other one that is free.
-async fn free(permits: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
-    let first = permits.clone().acquire_owned().await.expect("nobody closes the semaphore");
-    let mut free = vec![first];
-    while let Ok(more) = permits.clone().try_acquire_owned() {
-        free.push(more);
+async fn free(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let mut free = permits.clone().acquire_owned().await.expect("nobody closes the semaphore");
+    let more = u32::try_from(permits.available_permits()).unwrap_or(u32::MAX);
+    if let Ok(more) = permits.clone().try_acquire_many_owned(more) {
+        free.merge(more);
     }
     free
 }
