@@ -50,10 +50,12 @@ fn read(file: &str) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// A row for each goal, a dot for each run, on a scale of factors.
+/// A row for each goal, dots for each run, on a scale of factors.
 fn ratios(runs: &[Run]) -> anyhow::Result<String> {
     let place = |ratio: f64| LEFT + WIDE * (ratio.clamp(0.1, 10.0).log10() + 1.0) / 2.0;
-    let mut text = String::from(r#"<text x="20" y="24" font-weight="bold">The relay as a part of the least</text>"#);
+    let mut text = String::from(
+        r#"<text x="20" y="24" font-weight="bold">The relay as a part of the least; hollow, what keeps the promises</text>"#,
+    );
     for mark in [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0] {
         let x = place(mark);
         write!(text, r##"<path d="M{x:.1} 40V{:.1}" stroke="#ddd"/>"##, 50.0 + 6.0 * ROW)?;
@@ -70,8 +72,10 @@ fn ratios(runs: &[Run]) -> anyhow::Result<String> {
         write!(text, r##"<text x="690" y="{:.1}" fill="#dc2626">{way} {goal}</text>"##, y + 4.0)?;
         for run in runs {
             let of = |who: &str| run.get(&(bench.to_owned(), figure.to_owned(), who.to_owned())).map(|all| median(all));
-            if let (Some(relay), Some(least)) = (of("relay"), of("ceiling")) {
-                write!(text, r#"<circle cx="{:.1}" cy="{y:.1}" r="5" fill="{}"/>"#, place(relay / least), COLOURS[0])?;
+            let Some(least) = of("ceiling") else { continue };
+            for (who, fill) in [("promises", "none"), ("relay", COLOURS[0])] {
+                let Some(x) = of(who).map(|figure| place(figure / least)) else { continue };
+                write!(text, r#"<circle cx="{x:.1}" cy="{y:.1}" r="5" fill="{fill}" stroke="{}"/>"#, COLOURS[0])?;
             }
         }
     }
