@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::ending::End;
+use crate::model::EntryType;
 use crate::model::entry::Data;
 use crate::omni::JobResult;
 
@@ -10,18 +12,10 @@ const MESSAGE: usize = 64 * 1024;
 /// Largest `data` of an entry of `answers`, in bytes.
 pub(super) const ANSWERS: usize = 64 * 1024;
 
-/// An answer's `data` in full, and the reduced form with a claim check.
-pub(super) struct Answer {
-    /// For the conversation.
-    pub(super) data: Data,
-    /// For `answers`, where that is another.
-    pub(super) brief: Option<Data>,
-    /// The result, where one of them only refers to it.
-    pub(super) payload: Option<String>,
-}
-
-/// Builds both forms on top of `data`, the members that every entry has. `key` is where the payload will stand.
-pub(super) fn answer(mut data: Data, result: &JobResult, fallback: Option<&str>, key: &str, inline: usize) -> Answer {
+/// An answer, in full for its conversation and, where that is too large, brief for `answers`: on top of `data`, the members that
+/// every entry has. `key` is where the payload will stand.
+pub(super) fn answer(mut data: Data, result: &JobResult, fallback: Option<&str>, key: &str, inline: usize) -> End {
+    let kind = EntryType::Answer;
     let message = result.message().or(fallback).unwrap_or_default();
     data.put("message", message);
     if let Some(topic) = result.topic() {
@@ -38,16 +32,21 @@ pub(super) fn answer(mut data: Data, result: &JobResult, fallback: Option<&str>,
     };
     if raw.len() > inline {
         let brief = refer(&data, cut(message, MESSAGE / 2));
-        return Answer { data: refer(&data, cut(message, MESSAGE)), brief: Some(brief), payload: Some(raw.to_owned()) };
+        return End {
+            kind,
+            data: refer(&data, cut(message, MESSAGE)),
+            brief: Some(brief),
+            payload: Some(raw.to_owned()),
+        };
     }
     if result.actions().and_then(|actions| data.pass("actions", actions)).is_none() {
         data.put("actions", &json!([]));
     }
     if data.size() <= ANSWERS {
-        return Answer { data, brief: None, payload: None };
+        return End { kind, data, brief: None, payload: None };
     }
     let brief = refer(&data, cut(message, MESSAGE / 2));
-    Answer { data, brief: Some(brief), payload: Some(raw.to_owned()) }
+    End { kind, data, brief: Some(brief), payload: Some(raw.to_owned()) }
 }
 
 /// At most `limit` bytes, cut between characters.
@@ -79,6 +78,13 @@ mod tests {
         assert_eq!(data["topic"], "orders");
         assert_eq!(data["actions"][0]["result"]["csvResult"], "a,b");
         assert!(answer.brief.is_none() && answer.payload.is_none());
+    }
+
+    #[test]
+    fn actions_are_passed_on_to_the_digit() {
+        let result = JobResult::read(br#"{"message":"hi","actions":[ {"total":1.50} ]}"#.to_vec()).unwrap();
+        let answer = answer(Data::default(), &result, None, "k", 1024);
+        assert!(answer.data.text().contains(r#""actions":[ {"total":1.50} ]"#));
     }
 
     #[test]

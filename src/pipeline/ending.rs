@@ -33,8 +33,11 @@ pub(super) struct Subject {
 /// What a prompt ends with.
 pub(super) struct End {
     pub(super) kind: EntryType,
+    /// For the conversation.
     pub(super) data: Data,
+    /// For `answers`, where that is another.
     pub(super) brief: Option<Data>,
+    /// The result, where one of them only refers to it.
     pub(super) payload: Option<String>,
 }
 

@@ -216,8 +216,7 @@ impl Process {
             subject.chat_url = result.omni_chat_url().map(str::to_owned);
         }
         let key = self.store.keys().payload(&subject.conversation, subject.prompt_id);
-        let answer = answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max);
-        Ok(End { kind: EntryType::Answer, data: answer.data, brief: answer.brief, payload: answer.payload })
+        Ok(answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max))
     }
 
     async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Halt> {

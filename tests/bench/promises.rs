@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use omni_relay::model::{Conversation, PromptId};
 use omni_relay::store::keys::Keys;
 use redis::aio::MultiplexedConnection;
@@ -19,9 +19,10 @@ use crate::ceiling::{CONSUMER, INBOX, each, fetch};
 
 const FINISH: &str = "
   if #redis.call('XPENDING', KEYS[2], 'relay', ARGV[1], ARGV[1], 1, ARGV[2]) == 0 then return {} end
+  local earliest = redis.call('LINDEX', KEYS[3], -100000)
+  if earliest and ARGV[3] - earliest < 60000 then return {} end
   local record = redis.call('HMGET', KEYS[1], 'phase', 'conversationId', 'keyId', 'metadata', 'at:accepted')
   redis.call('HSET', KEYS[1], 'phase', 'finishing', 'at:finishing', ARGV[3])
-  redis.call('LINDEX', KEYS[3], 0)
   redis.call('RPUSH', KEYS[3], ARGV[3])
   return record";
 const PUBLISH: &str = "
@@ -89,6 +90,7 @@ impl Consumer {
         let mut call = finish.key(&record);
         call.key(INBOX).key("{relay}:granted").arg(&delivery.id).arg(CONSUMER).arg(now.as_millisecond());
         let known: Vec<Option<String>> = call.invoke_async(&mut self.redis).await?;
+        ensure!(!known.is_empty(), "the delivery is another's, or the budget is used up");
         let result = fetch(&self.http, &self.omni, &job_id.to_string()).await?;
         let result: &serde_json::value::RawValue = serde_json::from_slice(&result)?;
         let data = json!({"promptId": prompt, "jobId": job_id, "conversationId": known.get(1)}).to_string();
@@ -117,7 +119,7 @@ impl Consumer {
         call.key(&slot).key(&keys.deadlines).key(INBOX).key(&keys.answers).key(&keys.backlog);
         call.arg(&delivery.id).arg(CONSUMER).arg(&now).arg(published).arg(RETENTION).arg(&id);
         with_fields(&mut call);
-        call.invoke_async::<i64>(&mut self.redis).await?;
+        ensure!(call.invoke_async::<bool>(&mut self.redis).await?, "the delivery is another's");
         Ok(())
     }
 }
