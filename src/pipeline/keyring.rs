@@ -32,7 +32,7 @@ pub struct KeyRing {
 #[derive(Debug)]
 struct Key {
     api: ApiKey,
-    /// Requests used or promised in the window when it was asked about last.
+    /// Requests used or promised in the window when that was looked at last.
     used: AtomicU32,
     /// Whether Omni refused it when it was heard of last.
     refused: AtomicBool,
@@ -78,12 +78,14 @@ impl KeyRing {
         (!keys.is_empty()).then(|| Self { store, quota, keys, next: AtomicUsize::new(0), readiness })
     }
 
-    /// Shows what is used of every key's window and how many are refused, until the stop. A key is named by its place in the configuration.
+    /// Looks at what is used of every key's window; shows it, and how many are refused, until the stop. A key is named by its
+    /// place in the configuration.
     pub async fn watch(self: Arc<Self>, stop: Stop) -> Result<(), StoreError> {
         while !stop.is_requested() {
             metrics::gauge!("omni_relay_omni_keys_refused").set(u32::try_from(self.refusals()).unwrap_or(u32::MAX));
             for (place, key) in (1_usize..).zip(&self.keys) {
                 if let Ok(used) = self.store.used(key.api.id(), self.quota).await {
+                    key.used.store(used, Ordering::Relaxed);
                     let place = place.to_string();
                     metrics::gauge!("omni_relay_budget_used_requests", "key" => place.clone()).set(used);
                     metrics::gauge!("omni_relay_budget_limit_requests", "key" => place).set(self.quota.limit);
@@ -265,14 +267,8 @@ impl KeyRing {
     /// What the budget said.
     fn told<'a>(&self, key: &'a Key, errand: Errand, grant: Grant) -> Result<Permit<'a>, (Duration, Cause)> {
         let (outcome, answer) = match grant {
-            Grant::Go { at, used } => {
-                key.used.store(used, Ordering::Relaxed);
-                ("granted", Ok(Permit { key, at, since: Instant::now() }))
-            }
-            Grant::Wait(pause) => {
-                key.used.store(self.quota.limit, Ordering::Relaxed);
-                ("waits", Err((pause, Cause::Budget)))
-            }
+            Grant::Go(at) => ("granted", Ok(Permit { key, at, since: Instant::now() })),
+            Grant::Wait(pause) => ("waits", Err((pause, Cause::Budget))),
             Grant::Closed(pause, Closed::Throttled) => ("closed", Err((pause, Cause::RateLimit))),
             Grant::Closed(pause, Closed::Refused) => {
                 self.refused(key, true);

@@ -47,13 +47,8 @@ pub enum Closed {
 /// Whether requests may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
-    /// Yes, now: they are counted.
-    Go {
-        /// When, unix milliseconds of Redis.
-        at: u64,
-        /// How many of the window are used, or promised to jobs that were created in it; these included.
-        used: u32,
-    },
+    /// Yes, now (unix milliseconds of Redis): they are counted.
+    Go(u64),
     /// Not before this long.
     Wait(Duration),
     /// The key is closed for this long at least.
@@ -138,10 +133,7 @@ fn duration(millis: &str) -> Result<Duration, StoreError> {
 impl Grant {
     pub(super) fn from_words(words: &[&str]) -> Result<Self, StoreError> {
         match words {
-            ["go", at, used] => Ok(Self::Go {
-                at: at.parse().map_err(|_| unexpected())?,
-                used: used.parse().map_err(|_| unexpected())?,
-            }),
+            ["go", at, ..] => at.parse().map(Self::Go).map_err(|_| unexpected()),
             ["wait", pause, ..] => Ok(Self::Wait(duration(pause)?)),
             ["closed", pause, why] => Ok(Self::Closed(duration(pause)?, Closed::parse(why)?)),
             _ => Err(unexpected()),

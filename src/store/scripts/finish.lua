@@ -1,5 +1,5 @@
 -- finish: a final state of the job is known; adopts the job of a create whose outcome was unknown.
--- KEYS 1 record 2 job 3 inbox 4 granted, 5 charged, 6 state of a key's budget
+-- KEYS 1 record 2 job 3 inbox 4 granted and 5 state of a key's budget
 -- ARGV 1 promptId 2 jobId or '' 3 now 4 phases that may finish 5 life of job, ms 6 entry or '' 7 consumer
 --      8 how long a create may take to be recorded, ms 9 the key that the budget is of, or '': nothing will be asked of Omni
 --      10 limit and 11 window, ms, of the budget
@@ -27,6 +27,6 @@ end
 -- The request that follows is granted here where it goes out with the key that created the job.
 local granted = {}
 if ARGV[9] ~= '' and (known[4] or ARGV[9]) == ARGV[9] then
-  granted = grant_finish(KEYS[4], KEYS[5], KEYS[6], 1, tonumber(ARGV[10]), tonumber(ARGV[11]))
+  granted = grant_finish(KEYS[4], KEYS[5], 1, tonumber(ARGV[10]), tonumber(ARGV[11]))
 end
 return {'finishing', granted[1] or '', granted[2] or '', granted[3] or '', unpack(known)}

@@ -3,9 +3,9 @@
 -- polls' share, waits for room, nothing else takes it. A start is charged with what its job will need later as well.
 -- KEYS 1 granted: when each request of the window went out 2 charged: the same for starts, with what they will need 3 polls 4 state
 -- ARGV 1 finish, poll, start, look: how many starts could go, or used: how much of the window is 2 requests (look: starts) 3 limit 4 window, ms 5 what a start will need later
--- {'go', when, requests used or promised} {'wait', ms} {'closed', ms, why} {'room', starts, ms until there is room} {'used', requests used or promised}
+-- {'go', when} {'wait', ms} {'closed', ms, why} {'room', starts, ms until there is room} {'used', requests used or promised}
 local class, n, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-if class == 'finish' then return grant_finish(KEYS[1], KEYS[2], KEYS[4], n, limit, window) end
+if class == 'finish' then return grant_finish(KEYS[1], KEYS[4], n, limit, window) end
 local now = clock()
 if class == 'used' then return {'used', math.max(spent(KEYS[1], window, now), spent(KEYS[2], window, now))} end
 
@@ -41,7 +41,7 @@ end
 if closed > now then return {'closed', at - now, state[2]} end
 if at > now then return {'wait', at - now} end
 
-local granted = spend(KEYS[1], window, now, n)
+spend(KEYS[1], window, now, n)
 if class == 'start' then spend(KEYS[2], window, now, math.min(limit, n + tonumber(ARGV[5]))) end
 if class == 'poll' then spend(KEYS[3], window, now, n) end
-return {'go', now, math.max(granted, spent(KEYS[2], window, now))}
+return {'go', now}

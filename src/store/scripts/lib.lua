@@ -173,12 +173,10 @@ local function room_at(times, window, now, more, most)
   return redis.call('LINDEX', times, leaving - 1) + window
 end
 
--- Counts that `more` go out. Answers how many there are then.
+-- Counts that `more` go out.
 local function spend(times, window, now, more)
-  local all
-  for _ = 1, more do all = redis.call('RPUSH', times, now) end
+  for _ = 1, more do redis.call('RPUSH', times, now) end
   redis.call('PEXPIRE', times, window)
-  return all
 end
 
 -- Keeps room that comes free at `at` for a class, and a little longer, for those who wait to come back in.
@@ -189,7 +187,7 @@ local function reserve(state, class, at, window, now)
 end
 
 -- Whether requests that finish jobs may go out now: they may use all of the window. Replies as `grant` does.
-local function grant_finish(granted, charged, state, n, limit, window)
+local function grant_finish(granted, state, n, limit, window)
   local now = clock()
   local known = redis.call('HMGET', state, 'closed', 'why')
   local closed = tonumber(known[1] or 0)
@@ -197,5 +195,6 @@ local function grant_finish(granted, charged, state, n, limit, window)
   if at > now then reserve(state, 'finishing', at, window, now) end
   if closed > now then return {'closed', at - now, known[2]} end
   if at > now then return {'wait', at - now} end
-  return {'go', now, math.max(spend(granted, window, now, n), spent(charged, window, now))}
+  spend(granted, window, now, n)
+  return {'go', now}
 end

@@ -22,7 +22,7 @@ async fn grant(store: &Store, errand: Errand, quota: Quota) -> Grant {
 }
 
 async fn granted(store: &Store, errand: Errand, quota: Quota) -> bool {
-    matches!(grant(store, errand, quota).await, Grant::Go { .. })
+    matches!(grant(store, errand, quota).await, Grant::Go(_))
 }
 
 /// What came between asking and being granted, so that more than `most` in a window cannot hide behind a slow answer.
@@ -57,7 +57,7 @@ async fn no_window_holds_more_than_the_limit_whoever_asks() {
                 let errand = [Errand::Finish, Errand::Poll, Errand::Start][random.usize(0..3)];
                 let asked = Instant::now();
                 match grant(&store, errand, quota).await {
-                    Grant::Go { .. } => all.lock().unwrap().push(Granted { errand, asked, answered: Instant::now() }),
+                    Grant::Go(_) => all.lock().unwrap().push(Granted { errand, asked, answered: Instant::now() }),
                     // Some come back when they were told to, some too early.
                     Grant::Wait(pause) => sleep(pause.mul_f64(random.f64())).await,
                     Grant::Closed(..) => panic!("nobody closed it"),
@@ -88,9 +88,8 @@ async fn starts_leave_room_for_what_their_jobs_will_need() {
     assert!(!granted(store, Errand::Finish, quota).await);
     let polled = Quota { owed: 2, ..quota };
     for started in 0..3 {
-        let Grant::Go { used, .. } = store.grant("another", Errand::Start, 1, polled).await.unwrap() else {
-            panic!("{started}")
-        };
+        assert!(matches!(store.grant("another", Errand::Start, 1, polled).await.unwrap(), Grant::Go(_)));
+        let used = store.used("another", polled).await.unwrap();
         assert_eq!(used, 3 * (started + 1), "with what the job will need");
     }
     assert!(matches!(store.grant("another", Errand::Start, 1, polled).await.unwrap(), Grant::Wait(_)));
@@ -138,14 +137,16 @@ async fn who_ends_a_prompt_is_granted_the_result_by_the_key_that_asked() {
             Ok(Finish::Go(_, grant)) => grant,
             other => panic!("{other:?}"),
         };
-    assert!(matches!(finish(KEY).await, Some(Grant::Go { used: 1, .. })));
+    assert!(matches!(finish(KEY).await, Some(Grant::Go(_))));
+    assert_eq!(store.used(KEY, quota).await.unwrap(), 1);
     assert!(granted(store, Errand::Finish, quota).await, "both count in one window");
     assert!(matches!(finish(KEY).await, Some(Grant::Wait(_))));
     assert!(!granted(store, Errand::Start, quota).await);
     let record = store.keys().prompt(&id.to_string());
     let _: usize = bed.ask(&["HSET", &record, "keyId", "another"]).await;
     assert!(finish(KEY).await.is_none(), "not with a key that did not create the job");
-    assert!(matches!(finish("another").await, Some(Grant::Go { used: 1, .. })));
+    assert!(matches!(finish("another").await, Some(Grant::Go(_))));
+    assert_eq!(store.used("another", quota).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -180,7 +181,7 @@ async fn a_closed_key_is_closed_for_every_replica_and_for_no_other_key() {
         assert!(pause <= least, "{errand:?}: {pause:?}");
     }
     assert!(matches!(there.room(KEY, 5, quota).await.unwrap(), Room::Closed(_, Closed::Throttled)));
-    assert!(matches!(there.grant("another", Errand::Start, 1, quota).await.unwrap(), Grant::Go { .. }));
+    assert!(matches!(there.grant("another", Errand::Start, 1, quota).await.unwrap(), Grant::Go(_)));
     sleep(pause).await;
     assert!(!granted(&there, Errand::Start, quota).await, "a finisher was turned away, and comes first");
     assert!(granted(&here, Errand::Finish, quota).await);
@@ -242,7 +243,7 @@ async fn a_tiny_limit_still_lets_one_request_through_and_an_idle_key_leaves_noth
 async fn a_request_that_took_long_counts_from_its_answer() {
     let bed = Bed::new().await;
     let (store, quota) = (&bed.store, quota(2, 400));
-    let Grant::Go { at, .. } = grant(store, Errand::Finish, quota).await else { panic!("none yet") };
+    let Grant::Go(at) = grant(store, Errand::Finish, quota).await else { panic!("none yet") };
     assert!(granted(store, Errand::Finish, quota).await);
     sleep(quota.window / 2).await;
     store.delayed(KEY, at, quota).await.unwrap();

@@ -25,7 +25,7 @@ const COSTS: [(&str, u64); 8] = [
     ("send", 7),
     ("sent", 14),
     ("receive", 5),
-    ("finish", 11),
+    ("finish", 10),
     ("publish", 7),
     ("settle", 23),
 ];
@@ -106,7 +106,7 @@ async fn one(
     let delivery = next(inbox).await;
     let finish = store.finish(Some(&delivery), (id, Some(&job_id)), NOW, Duration::ZERO, Some((key, quota)));
     let finish = meter.measure("finish", finish).await.unwrap();
-    assert!(matches!(finish, Finish::Go(_, Some(Grant::Go { .. }))), "{finish:?}");
+    assert!(matches!(finish, Finish::Go(_, Some(Grant::Go(_)))), "{finish:?}");
     let answer = entry(id, conversation, EntryType::Answer);
     let published = meter.measure("publish", store.publish(id, &answer, None)).await.unwrap();
     let ending = Ending {
