@@ -184,12 +184,12 @@ impl Data {
 
     /// Sets a member to a value that came as JSON: as it is, where that is one line of plain text, which is what readers of
     /// lines can be given; otherwise written anew. `None` where it cannot be read.
-    pub fn pass(&mut self, name: &'static str, value: &RawValue) -> Option<()> {
+    pub fn pass(&mut self, name: &'static str, value: Box<RawValue>) -> Option<()> {
         let text = value.get();
         if text.contains('\n') || text.contains('\r') || text.contains("\\u") {
             self.put(name, &serde_json::from_str::<Value>(text).ok()?);
         } else {
-            self.0.insert(name, value.to_owned());
+            self.0.insert(name, value);
         }
         Some(())
     }
@@ -280,7 +280,7 @@ mod tests {
     fn data_is_passed_on_as_it_came_on_one_line() {
         let mut data = Data::default();
         assert_eq!((data.text(), data.size()), ("{}".to_owned(), 2));
-        let pass = |data: &mut Data, text: &str| data.pass("b", &RawValue::from_string(text.to_owned()).unwrap());
+        let pass = |data: &mut Data, text: &str| data.pass("b", RawValue::from_string(text.to_owned()).unwrap());
         assert!(pass(&mut data, "[ 1.50, \"é\" ]").is_some());
         assert_eq!(data.text(), "{\"b\":[ 1.50, \"é\" ]}");
         data.put("a", "x\ny");

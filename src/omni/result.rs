@@ -13,14 +13,19 @@ use super::client::Omni;
 use super::error::OmniError;
 use super::lenient::{self, Member};
 
-/// A result, kept as it came: members that are not named here survive.
+/// A result, kept as it came: members that are not named here survive in `raw`.
 #[derive(Clone)]
 pub struct JobResult {
-    message: Option<String>,
-    topic: Option<String>,
-    omni_chat_url: Option<String>,
-    partial: bool,
-    raw: Box<RawValue>,
+    /// The answer in Markdown; where there is none, the summary.
+    pub message: Option<String>,
+    pub topic: Option<String>,
+    pub omni_chat_url: Option<String>,
+    /// The steps as Omni sent them: an array.
+    pub actions: Option<Box<RawValue>>,
+    /// Whether some step failed, was left out or had its data cut: a complete job need not be a complete answer.
+    pub partial: bool,
+    /// The whole result as Omni sent it: a JSON object.
+    pub raw: String,
 }
 
 #[derive(Deserialize)]
@@ -77,47 +82,16 @@ impl JobResult {
 
     pub(crate) fn read(body: Vec<u8>) -> Result<Self, OmniError> {
         let bad = |what| OmniError::BadBody { what };
-        let text = String::from_utf8(body).map_err(|_| bad("the result is no text"))?;
-        let raw = RawValue::from_string(text).map_err(|_| bad("the result is no json"))?;
-        let wire = Wire::read(&raw).ok_or_else(|| bad("the result is no object"))?;
-        let (topic, omni_chat_url) = (lenient::text(wire.topic), lenient::text(wire.omni_chat_url));
-        let message = lenient::text(wire.message).or_else(|| lenient::text(wire.result_summary));
-        let partial = wire.actions.is_some_and(any_step_fell_short);
-        Ok(Self { message, topic, omni_chat_url, partial, raw })
-    }
-
-    /// The whole result as Omni sent it.
-    pub fn raw(&self) -> &RawValue {
-        &self.raw
-    }
-
-    /// The answer in Markdown; where there is none, the summary.
-    pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
-    }
-
-    pub fn topic(&self) -> Option<&str> {
-        self.topic.as_deref()
-    }
-
-    pub fn omni_chat_url(&self) -> Option<&str> {
-        self.omni_chat_url.as_deref()
-    }
-
-    /// The steps as Omni sent them. Reads through the result again.
-    pub fn actions(&self) -> Option<&RawValue> {
-        Wire::read(&self.raw)?.actions.filter(|actions| actions.get().starts_with('['))
-    }
-
-    /// Whether some step failed, was left out or had its data cut: a complete job need not be a complete answer.
-    pub fn partial(&self) -> bool {
-        self.partial
-    }
-}
-
-impl<'a> Wire<'a> {
-    fn read(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get()).ok()
+        let raw = String::from_utf8(body).map_err(|_| bad("the result is no text"))?;
+        let wire: Wire<'_> = serde_json::from_str(&raw).map_err(|_| bad("the result is no object"))?;
+        Ok(Self {
+            message: lenient::text(wire.message).or_else(|| lenient::text(wire.result_summary)),
+            topic: lenient::text(wire.topic),
+            omni_chat_url: lenient::text(wire.omni_chat_url),
+            actions: wire.actions.filter(|actions| actions.get().starts_with('[')).map(RawValue::to_owned),
+            partial: wire.actions.is_some_and(any_step_fell_short),
+            raw,
+        })
     }
 }
 
@@ -149,7 +123,7 @@ fn is_one_of(member: Member<'_>, words: &[&str]) -> bool {
 
 impl fmt::Debug for JobResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.raw.get().len();
+        let bytes = self.raw.len();
         f.debug_struct("JobResult").field("bytes", &bytes).field("partial", &self.partial).finish_non_exhaustive()
     }
 }
@@ -165,15 +139,15 @@ mod tests {
     #[test]
     fn everything_is_optional_and_nothing_is_lost() {
         let empty = read("{}");
-        assert_eq!((empty.message(), empty.topic(), empty.omni_chat_url()), (None, None, None));
-        assert!(empty.actions().is_none() && !empty.partial());
+        assert_eq!((empty.message, empty.topic, empty.omni_chat_url), (None, None, None));
+        assert!(empty.actions.is_none() && !empty.partial);
 
         let full =
             r#" {"message":"","resultSummary":"s","topic":"t","actions":[ {"type":"x","new":1.50} ],"more":{}} "#;
         let result = read(full);
-        assert_eq!((result.message(), result.topic()), (Some("s"), Some("t")));
-        assert_eq!(result.actions().unwrap().get(), r#"[ {"type":"x","new":1.50} ]"#);
-        assert_eq!(result.raw().get(), full.trim());
+        assert_eq!((result.message.as_deref(), result.topic.as_deref()), (Some("s"), Some("t")));
+        assert_eq!(result.actions.unwrap().get(), r#"[ {"type":"x","new":1.50} ]"#);
+        assert_eq!(result.raw, full);
     }
 
     #[test]
@@ -188,7 +162,7 @@ mod tests {
             r#"{"type":"generate_query","result":{"status":"error","error":{"message":"m"}}}"#,
             r#"{"type":"generate_query","result":{"status":"success","csvResultWasTruncated":true}}"#,
         ] {
-            assert!(read(&format!(r#"{{"actions":[{{"type":"summarize"}},{action}]}}"#)).partial(), "{action}");
+            assert!(read(&format!(r#"{{"actions":[{{"type":"summarize"}},{action}]}}"#)).partial, "{action}");
         }
         for action in [
             r#"{"status":"complete"}"#,
@@ -196,10 +170,10 @@ mod tests {
             r#"{"isError":"no","result":"text"}"#,
             "7",
         ] {
-            assert!(!read(&format!(r#"{{"actions":[{action}]}}"#)).partial(), "{action}");
+            assert!(!read(&format!(r#"{{"actions":[{action}]}}"#)).partial, "{action}");
         }
-        assert!(!read(r#"{"actions":"none"}"#).partial());
-        assert!(read(r#"{"actions":"none"}"#).actions().is_none());
+        assert!(!read(r#"{"actions":"none"}"#).partial);
+        assert!(read(r#"{"actions":"none"}"#).actions.is_none());
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Process {
             };
             let answer = self.omni.result(permit.key(), subject.job()).await;
             match self.keys.heard(&permit, answer).await {
-                Ok(result) => return self.answered(subject, &result, None).await,
+                Ok(result) => return self.answered(subject, result, None).await,
                 Err(Halt::Omni(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. })) => {
                     if attempt < tries {
                         tokio::time::sleep(pause).await;
@@ -204,16 +204,16 @@ impl Process {
         // Omni kept the summary but not the result: an answer, flagged.
         let summary = status.result_summary.clone().unwrap_or_default();
         let result = JobResult::from_summary(&summary);
-        self.answered(subject, &result, Some(&summary)).await
+        self.answered(subject, result, Some(&summary)).await
     }
 
-    async fn answered(&self, subject: &mut Subject, result: &JobResult, summary: Option<&str>) -> Ended {
+    async fn answered(&self, subject: &mut Subject, result: JobResult, summary: Option<&str>) -> Ended {
         if subject.conversation_id.is_none() {
             // A follow-up must find Omni's conversation: asked for once, where the create's answer was never read.
             self.status(subject).await?;
         }
         if subject.chat_url.is_none() {
-            subject.chat_url = result.omni_chat_url().map(str::to_owned);
+            subject.chat_url.clone_from(&result.omni_chat_url);
         }
         let key = self.store.keys().payload(&subject.conversation, subject.prompt_id);
         Ok(answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max))

@@ -44,10 +44,10 @@ async fn a_result_labelled_octet_stream_is_read_and_kept_to_the_letter() {
         "result":{"status":"success","csvResult":"a\n1","csvResultWasTruncated":true}}],"later":{"b":2.50}}"#;
     let stub = Stub::answering(move |_| ([(header::CONTENT_TYPE, "application/octet-stream")], text)).await;
     let result: JobResult = stub.omni().result(&key(), JOB).await.unwrap();
-    assert_eq!(result.raw().get(), text);
-    assert_eq!((result.message(), result.topic()), (Some("**42**"), Some("order_items")));
-    assert!(result.actions().unwrap().get().contains(r#""later":1.0"#));
-    assert!(result.partial());
+    assert_eq!(result.raw, text);
+    assert_eq!((result.message.as_deref(), result.topic.as_deref()), (Some("**42**"), Some("order_items")));
+    assert!(result.actions.as_ref().unwrap().get().contains(r#""later":1.0"#));
+    assert!(result.partial);
     assert!(!format!("{result:?}").contains("42"));
 }
 
@@ -55,7 +55,7 @@ async fn a_result_labelled_octet_stream_is_read_and_kept_to_the_letter() {
 async fn a_result_is_read_up_to_its_limit_whether_its_length_is_announced_or_not() {
     let sized = |length: usize| format!(r#"{{"message":"{}"}}"#, "x".repeat(length - 14));
     let whole = Stub::answering(move |_| sized(RESULT_LIMIT)).await;
-    assert_eq!(whole.omni().result(&key(), JOB).await.unwrap().raw().get().len(), RESULT_LIMIT);
+    assert_eq!(whole.omni().result(&key(), JOB).await.unwrap().raw.len(), RESULT_LIMIT);
 
     let announced = Stub::answering(move |_| sized(RESULT_LIMIT + 1)).await;
     let endless = Stub::answering(|_| endless_body()).await;
