@@ -1,11 +1,15 @@
 //! A body that is read whole, up to a size and within a time.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::oneshot;
 
 use super::code::Code;
 use super::problem::Problem;
@@ -19,6 +23,10 @@ pub(super) const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 /// What is said of a body that cannot be read.
 pub(super) const PROBLEMS: [Code; 3] = [Code::BadRequest, Code::RequestTimeout, Code::PayloadTooLarge];
 const WITHIN: Duration = Duration::from_secs(30);
+/// How much of a body that nobody wants is read, and for how long.
+const UNWANTED: (usize, Duration) = (2 * LARGEST, Duration::from_secs(5));
+/// A body of this size comes with its head.
+const SMALL: u64 = 4 * 1024;
 
 /// Reads a body of at most `largest` bytes. One that announces more is not read at all.
 pub(super) async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, Problem> {
@@ -47,6 +55,64 @@ async fn collect(body: Body, largest: usize) -> Result<Bytes, Problem> {
         read.extend_from_slice(&chunk);
     }
     Ok(read.freeze())
+}
+
+/// What of a body its handler left unread.
+pub(super) struct Rest(oneshot::Receiver<BodyDataStream>);
+
+/// The request, and what of its body will be left. `None` for a body that comes with its head, and for one that is not sent
+/// before it is asked for.
+pub(super) fn remembered(request: Request) -> (Request, Option<Rest>) {
+    let small = request.body().size_hint().exact().is_some_and(|size| size <= SMALL);
+    if small || request.headers().contains_key(header::EXPECT) {
+        return (request, None);
+    }
+    let (back, rest) = oneshot::channel();
+    let lent = |body: Body| Body::from_stream(Lent { chunks: Some(body.into_data_stream()), back: Some(back) });
+    (request.map(lent), Some(Rest(rest)))
+}
+
+impl Rest {
+    /// Reads it, for a while: a connection that is closed with something unread is reset, and its caller sees a broken pipe in
+    /// place of the answer.
+    pub(super) async fn read(mut self) {
+        let Ok(chunks) = self.0.try_recv() else { return };
+        let (most, time) = UNWANTED;
+        let chunks = chunks.take_while(|chunk| std::future::ready(chunk.is_ok()));
+        let some = chunks.scan(0, |read, chunk| {
+            *read += chunk.map_or(0, |chunk| chunk.len());
+            std::future::ready((*read <= most).then_some(()))
+        });
+        let _ = tokio::time::timeout(time, some.collect::<()>()).await;
+    }
+}
+
+/// Goes back when it is dropped before its end.
+struct Lent {
+    chunks: Option<BodyDataStream>,
+    back: Option<oneshot::Sender<BodyDataStream>>,
+}
+
+impl Stream for Lent {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(chunks) = &mut self.chunks else { return Poll::Ready(None) };
+        let next = ready!(chunks.poll_next_unpin(cx));
+        if !matches!(next, Some(Ok(_))) {
+            self.chunks = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(chunks), Some(back)) = (self.chunks.take(), self.back.take()) {
+            // Where nobody waits for it any more the connection is gone.
+            let _ = back.send(chunks);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tracing::field::display;
 use tracing::{Instrument, debug, debug_span, error, info_span, warn};
 use uuid::{Builder, Uuid};
 
+use super::body;
 use super::problem::Problem;
 use super::webhook;
 
@@ -37,6 +38,7 @@ async fn frame(mut request: Request, next: Next) -> Response {
     // Nobody has to be kept from guessing it.
     let id = Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
     request.extensions_mut().insert(RequestId(id));
+    let (request, rest) = body::remembered(request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
@@ -47,6 +49,9 @@ async fn frame(mut request: Request, next: Next) -> Response {
         info_span!("http.request", request.id = %id)
     };
     let answer = next.run(request).instrument(span).await;
+    if let Some(rest) = rest {
+        rest.read().await;
+    }
     let (mut answer, problem) = with_problem(answer, id);
     let status = answer.status().as_u16();
     match &problem {

@@ -29,6 +29,7 @@ use omni_relay::runtime::{Lifecycle, Metrics};
 use omni_relay::simulator::{Options, Simulator};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::contract::{Call, Client};
@@ -104,6 +105,11 @@ impl Relay {
         let http = reqwest::Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap();
         let http = Client::from(http);
         http.get(format!("{}{path}", self.base)).timeout(PATIENCE).bearer_auth(key).send().await.unwrap()
+    }
+
+    /// A connection.
+    pub(super) async fn wire(&self) -> TcpStream {
+        TcpStream::connect(self.base.trim_start_matches("http://")).await.unwrap()
     }
 
     pub(super) fn url(&self, path: &str) -> String {

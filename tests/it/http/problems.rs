@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use omni_relay::runtime::metrics::METRICS;
 use omni_relay::simulator::{Behaviour, Fault, FaultKind, User};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{MODEL, Relay, problem, question};
 use crate::contract::Call;
@@ -22,6 +23,32 @@ async fn every_failure_is_a_problem() {
     assert_eq!(problem(wrong_path, 400).await["code"], "bad_request");
     let large = relay.post("/webhooks/omni", vec![b' '; 2 * 1024 * 1024]).send().await.unwrap();
     assert_eq!(problem(large, 401).await["code"], "unauthorized", "its size does not matter: nobody signed it");
+    relay.stop().await;
+}
+
+/// As clients do that write all of a request before they read its answer.
+#[tokio::test]
+async fn an_answer_is_not_lost_to_a_caller_who_is_still_writing() {
+    let relay =
+        Relay::with(|sources| sources.with("callers.reader.key", "reader-key").with("callers.reader.scopes", "read"))
+            .await;
+    for (path, size, key, status) in [
+        ("/v1/prompts", 8 << 20, "reader-key", "403"),
+        ("/v1/prompts", 17 << 20, "reader-key", "403"),
+        ("/v1/prompts", 100 << 10, "nobodys-key", "401"),
+        ("/webhooks/omni", 2 << 20, "", "401"),
+        ("/nowhere", 1 << 20, "", "404"),
+    ] {
+        let mut wire = relay.wire().await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer {key}\r\ncontent-length: {size}\r\n\r\n"
+        );
+        wire.write_all(head.as_bytes()).await.unwrap();
+        wire.write_all(&vec![b' '; size]).await.expect("the relay listens to the end");
+        let mut answer = [0; 12];
+        wire.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{path} {size}");
+    }
     relay.stop().await;
 }
 
