@@ -120,7 +120,7 @@ impl fmt::Debug for Webhook {
 }
 
 /// What readers are owed after a decision of ours.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// Which prompt; a refused intake entry has the id of its dead letter.
@@ -129,6 +129,26 @@ pub struct Finding {
     pub conversation: Conversation,
     /// What to tell them.
     pub verdict: Verdict,
+    /// The caller's, where no record keeps it: that of a refused intake entry.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+/// Metadata is the customer's.
+impl fmt::Debug for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finding")
+            .field("prompt_id", &self.prompt_id)
+            .field("verdict", &self.verdict)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Finding {
+    /// A finding about a prompt whose record keeps the rest.
+    pub fn new(prompt_id: PromptId, conversation: Conversation, verdict: Verdict) -> Self {
+        Self { prompt_id, conversation, verdict, metadata: Map::new() }
+    }
 }
 
 /// What a finding says.

@@ -217,10 +217,15 @@ fn conversation(fields: &mut Fields) -> Option<String> {
 
 fn metadata(fields: &mut Fields) -> Map<String, Value> {
     let map = fields.object("metadata").unwrap_or_default();
-    if serde_json::to_string(&map).is_ok_and(|text| text.len() > MAX_METADATA) {
+    if !metadata_fits(&map) {
         fields.wrong("metadata", format!("must be at most {MAX_METADATA} bytes of JSON"));
     }
     map
+}
+
+/// Whether metadata is short enough to be returned in every entry.
+pub fn metadata_fits(metadata: &Map<String, Value>) -> bool {
+    serde_json::to_string(metadata).is_ok_and(|text| text.len() <= MAX_METADATA)
 }
 
 /// Two bodies that say the same have the same fingerprint, whatever the order of their keys. For the attachments stands

@@ -174,7 +174,7 @@ fn prompt_id(letter: &Letter) -> Option<PromptId> {
 
 fn discarded((prompt_id, conversation): (PromptId, Conversation)) -> Finding {
     let message = "an operator discarded the prompt".to_owned();
-    Finding { prompt_id, conversation, verdict: Verdict::Failed { code: "discarded".to_owned(), message } }
+    Finding::new(prompt_id, conversation, Verdict::Failed { code: "discarded".to_owned(), message })
 }
 
 /// A prompt that could not be asked is asked. Anything else goes back as the entry it was, ours without its attempts.

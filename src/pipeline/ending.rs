@@ -68,7 +68,7 @@ impl Subject {
             conversation_id: None,
             chat_url: None,
             key_id: None,
-            metadata: Map::new(),
+            metadata: finding.metadata.clone(),
             accepted_at: None,
             attached: false,
             known: false,

@@ -10,7 +10,7 @@ use tracing::{debug, info};
 use super::stage::{Disposition, Malformed, Stage};
 use crate::model::dead_letter::Reason;
 use crate::model::entry::{About, Entry, EntryType};
-use crate::model::prompt::{Body, Defaults, Invalid};
+use crate::model::prompt::{Body, Defaults, Invalid, metadata_fits};
 use crate::model::work::Envelope;
 use crate::model::{Cause, Conversation, Finding, Phase, PromptId, Tenant, Verdict};
 use crate::runtime::traces::{self, SpanKind};
@@ -145,6 +145,7 @@ impl Intake {
             traceparent: &trace.to_string(),
             now,
             first_check: now.saturating_add(u64::try_from(first_check.as_millis()).unwrap_or(u64::MAX)),
+            may_adopt: tenant.is_none() || self.adopt_conversations,
         };
         let via = if from.is_some() { "stream" } else { "http" };
         match self.take(&intake, from).await? {
@@ -159,6 +160,7 @@ impl Intake {
             Accepted::UserMismatch => Err(IntakeError::UserMismatch),
             Accepted::BoundTo(other) if other.tenant() != *tenant => Err(IntakeError::UnknownConversation),
             Accepted::BoundTo(_) | Accepted::Rebound => Err(IntakeError::ConversationMismatch),
+            Accepted::Unknown => Err(IntakeError::UnknownConversation),
             Accepted::Full(share) => {
                 // On the stream what is too much for all waits.
                 if from.is_none() || share == Share::Tenant {
@@ -200,8 +202,9 @@ impl Intake {
             (None, None) => own(&id.to_string()),
             (None, Some(omnis)) => match self.store.conversation_of(omnis).await? {
                 Some(known) if known.tenant() == *tenant => Ok(known),
-                None if tenant.is_none() || self.adopt_conversations => own(&omnis.to_string()),
-                Some(_) | None => Err(IntakeError::UnknownConversation),
+                Some(_) => Err(IntakeError::UnknownConversation),
+                // Whether it may be continued is for `accept` to say.
+                None => own(&omnis.to_string()),
             },
         }
     }
@@ -273,7 +276,9 @@ impl IntakeStage {
         let key = value.get("conversation")?.as_str()?;
         let conversation = self.tenants.allow(tenant).then(|| Conversation::new(&Tenant::new(Some(tenant)), key))??;
         let verdict = Verdict::Failed { code: error.code().to_owned(), message };
-        Some(Finding { prompt_id: PromptId::new(self.intake.clock.now()), conversation, verdict })
+        let metadata = value.get("metadata").and_then(Value::as_object).filter(|metadata| metadata_fits(metadata));
+        let metadata = metadata.cloned().unwrap_or_default();
+        Some(Finding { metadata, ..Finding::new(PromptId::new(self.intake.clock.now()), conversation, verdict) })
     }
 }
 
@@ -308,7 +313,7 @@ impl Stage for IntakeStage {
             IntakeError::Invalid(Invalid::Fields(fields)) => {
                 let list: Vec<String> =
                     fields.iter().map(|field| format!("{} {}", field.pointer, field.detail)).collect();
-                list.join("; ")
+                list.join("; ").trim_start().to_owned()
             }
             other => other.to_string(),
         };

@@ -159,17 +159,16 @@ impl Settler {
             history,
             at: now,
             prompt_id: record.as_ref().map(|record| record.id),
-            job_id: record.as_ref().and_then(|record| record.job_id.clone()),
+            job_id: record.as_ref().and_then(|record| record.job_id.clone()).or_else(|| stage.job(&envelope?.work)),
             conversation: record
                 .as_ref()
                 .map(|record| record.conversation.clone())
                 .or_else(|| finding.as_ref().map(|finding| finding.conversation.clone())),
             original: delivery.original(),
         };
-        let delayed = record.as_ref().map(|record| Finding {
-            prompt_id: record.id,
-            conversation: record.conversation.clone(),
-            verdict: Verdict::Delayed { reason: reason.as_str().to_owned() },
+        let delayed = record.as_ref().map(|record| {
+            let verdict = Verdict::Delayed { reason: reason.as_str().to_owned() };
+            Finding::new(record.id, record.conversation.clone(), verdict)
         });
         let settled = self.store.bury(delivery, &letter, record.as_ref(), finding.or(delayed).as_ref()).await?;
         failpoint::hit("dead.buried").await;

@@ -133,6 +133,11 @@ pub trait Stage: Send + Sync + 'static {
     /// The prompt that the work is about, where it is known without asking.
     fn prompt(&self, work: &Self::Work) -> Option<PromptId>;
 
+    /// Omni's job that the work is about, where it names one.
+    fn job(&self, _work: &Self::Work) -> Option<String> {
+        None
+    }
+
     /// What becomes of work that waited longer than a wait may last.
     fn overdue(&self, work: &Self::Work) -> impl Future<Output = Result<Disposition, StoreError>> + Send;
 }

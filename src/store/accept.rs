@@ -30,6 +30,8 @@ pub struct Intake<'a> {
     pub now: u64,
     /// When to look at it first, unix milliseconds.
     pub first_check: u64,
+    /// Whether it may continue a conversation of Omni's that nobody here continues yet.
+    pub may_adopt: bool,
 }
 
 /// What became of it.
@@ -47,6 +49,8 @@ pub enum Accepted {
     BoundTo(Conversation),
     /// The conversation continues another conversation of Omni's.
     Rebound,
+    /// Nobody here continues that conversation of Omni's, and this prompt may not begin to.
+    Unknown,
     /// The backlog is past its limit: nothing was kept.
     Full(Share),
     /// The intake entry is no longer ours: another replica took it over.
@@ -114,6 +118,7 @@ impl Store {
             call.arg(most);
         }
         call.arg(if look { "1" } else { "" }).arg(&request).arg(&metadata).arg(intake.traceparent);
+        call.arg(if intake.may_adopt { "1" } else { "" });
         let words: Vec<String> = self.durably(&call, &keys.replicated).await?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Ok(Some(match words.as_slice() {
@@ -124,6 +129,7 @@ impl Store {
             ["user"] => Accepted::UserMismatch,
             ["bound", other] => Accepted::BoundTo(Conversation::from_full(other).ok_or_else(unexpected)?),
             ["rebound"] => Accepted::Rebound,
+            ["unknown"] => Accepted::Unknown,
             ["full", "tenant"] => Accepted::Full(Share::Tenant),
             ["full", "all"] => Accepted::Full(Share::All),
             ["lost"] => Accepted::Lost,

@@ -27,8 +27,7 @@ impl Store {
     pub async fn cancel(&self, record: &Record, who: &str, now: u64, next_check: u64) -> Result<Cancelled, StoreError> {
         let keys = &self.keys;
         let id = record.id.to_string();
-        let finding =
-            Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict: Verdict::Cancelled };
+        let finding = Finding::new(record.id, record.conversation.clone(), Verdict::Cancelled);
         let tenant = record.tenant();
         let mut call = with_keys(
             &CANCEL,

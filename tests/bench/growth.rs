@@ -52,7 +52,15 @@ async fn accept(bed: &Bed) -> anyhow::Result<f64> {
     timed(bed, async || {
         let id = PromptId::new(jiff::Timestamp::now());
         let conversation = Conversation::new(&Tenant::default(), &id.to_string()).context("a name")?;
-        let intake = Intake { id, conversation: &conversation, body: &body, traceparent: "", now: 1, first_check: 2 };
+        let intake = Intake {
+            id,
+            conversation: &conversation,
+            body: &body,
+            traceparent: "",
+            now: 1,
+            first_check: 2,
+            may_adopt: false,
+        };
         ensure!(matches!(bed.store.accept(&intake, None).await?, Accepted::New(_)), "not accepted");
         Ok(())
     })

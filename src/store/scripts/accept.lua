@@ -5,8 +5,8 @@
 -- ARGV 1 promptId 2 tenant 3 conversation 4 user 5 conversationId or '' 6 now 7 first check 8 window
 --      9 fingerprint or '' (no idempotency key) 10 its life, ms 11 intake entry or '' 12 consumer 13 bytes
 --      14 most prompts 15 most bytes 16 most prompts of a tenant 17 most bytes of a tenant 18 '1' to look only
---      19 request 20 metadata 21 traceparent
--- {'accepted', phase} {'same', promptId} {'reused'} {'user'} {'bound', conversation} {'rebound'} {'full', 'tenant' or 'all'}
+--      19 request 20 metadata 21 traceparent 22 '1' where a conversation of Omni's that is not known here may be continued
+-- {'accepted', phase} {'same', promptId} {'reused'} {'user'} {'bound', conversation} {'rebound'} {'unknown'} {'full', 'tenant' or 'all'}
 -- {'lost'} {'free'}: nothing stands in its way
 local entry = ARGV[11]
 if entry ~= '' then
@@ -32,6 +32,7 @@ if ARGV[5] ~= '' then
   if owner and owner ~= ARGV[3] then return {'bound', owner} end
   if slot[2] and slot[2] ~= ARGV[5] then return {'rebound'} end
   if slot[3] and not slot[2] then return {'rebound'} end
+  if not owner and not slot[2] and ARGV[22] == '' then return {'unknown'} end
 end
 
 local held_back = redis.call('HMGET', KEYS[11], 'prompts', 'bytes', 'prompts:' .. ARGV[2], 'bytes:' .. ARGV[2])

@@ -130,9 +130,34 @@ async fn conversations_do_not_mix() {
 async fn an_unknown_conversation_of_omni_is_not_adopted_for_a_tenant() {
     let relay =
         Relay::with(|sources| sources.with("callers.acme.key", "acme-key").with("callers.acme.tenant", "acme")).await;
-    let body = question(&json!({"conversationId": "33333333-3333-4333-8333-333333333333"}));
-    let answer = relay.ask(&body).bearer_auth("acme-key").send().await.unwrap();
-    assert_eq!(problem(answer, 404).await["code"], "conversation_not_found");
+    let unknown = json!({"conversationId": "33333333-3333-4333-8333-333333333333"});
+    let under_a_name = json!({"conversation": "t", "conversationId": unknown["conversationId"]});
+    for body in [&unknown, &under_a_name] {
+        let answer = relay.ask(&question(body)).bearer_auth("acme-key").send().await.unwrap();
+        assert_eq!(problem(answer, 404).await["code"], "conversation_not_found", "{body}");
+    }
+    let answered = relay.ask_and_wait(&json!({"conversation": "t"})).bearer_auth("acme-key").send().await.unwrap();
+    let own: Value = answered.json().await.unwrap();
+    let follow_up = json!({"conversation": "t", "conversationId": own["conversationId"]});
+    let answer = relay.ask_and_wait(&follow_up).bearer_auth("acme-key").send().await.unwrap();
+    assert_eq!(answer.status(), 200, "one's own is continued by either name");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_conversation_of_omni_is_adopted_for_a_tenant_where_that_is_allowed() {
+    let relay = Relay::with(|sources| {
+        let sources = sources.with("callers.acme.key", "acme-key").with("callers.acme.tenant", "acme");
+        sources.with("omni.adopt_conversations", "true")
+    })
+    .await;
+    for body in [
+        json!({"conversationId": "33333333-3333-4333-8333-333333333333"}),
+        json!({"conversation": "t", "conversationId": "44444444-4444-4444-8444-444444444444"}),
+    ] {
+        let answer = relay.ask(&question(&body)).bearer_auth("acme-key").send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{body}");
+    }
     relay.stop().await;
 }
 

@@ -163,7 +163,15 @@ pub(super) async fn accept(
     from: Option<&Delivery>,
 ) -> Accepted {
     let (conversation, traceparent) = (named(conversation), "00-00000000000000000000000000000001-0000000000000001-01");
-    let intake = Intake { id, conversation: &conversation, body, traceparent, now: NOW, first_check: NOW + 75_000 };
+    let intake = Intake {
+        id,
+        conversation: &conversation,
+        body,
+        traceparent,
+        now: NOW,
+        first_check: NOW + 75_000,
+        may_adopt: true,
+    };
     store.accept(&intake, from).await.unwrap()
 }
 

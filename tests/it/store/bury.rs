@@ -26,7 +26,7 @@ pub(super) fn letter(delivery: &Delivery, id: &str, prompt_id: Option<PromptId>,
 
 pub(super) fn delayed(id: PromptId) -> Finding {
     let verdict = Verdict::Delayed { reason: "retries_exhausted".to_owned() };
-    Finding { prompt_id: id, conversation: named("acme/c"), verdict }
+    Finding::new(id, named("acme/c"), verdict)
 }
 
 pub(super) async fn bury(bed: &Bed, delivery: &Delivery, id: PromptId, at: u64) -> Settled {
@@ -199,7 +199,7 @@ async fn the_letter_of_a_refused_entry_outlives_what_its_readers_are_told() {
     let delivery = next(&mut intake).await;
     let id = new_id();
     let verdict = Verdict::Failed { code: "invalid_prompt".to_owned(), message: "no".to_owned() };
-    let finding = Finding { prompt_id: id, conversation: named("acme/c"), verdict };
+    let finding = Finding::new(id, named("acme/c"), verdict);
     let letter = letter(&delivery, &id.to_string(), None, NOW);
     assert_eq!(bed.store.bury(&delivery, &letter, None, Some(&finding)).await.unwrap(), Settled::Yes);
     assert_eq!(bed.depth(Stream::Intake).await, (0, 0));

@@ -102,6 +102,7 @@ async fn a_full_redis_is_a_wait_and_no_move_is_half_done() {
         traceparent,
         now: 1,
         first_check: 2,
+        may_adopt: false,
     };
     let error = store.accept(&intake, None).await.unwrap_err();
     assert!(matches!(error, StoreError::NotReady(_)), "{error:?}");

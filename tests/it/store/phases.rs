@@ -110,7 +110,7 @@ impl Table {
         let seen = self.bed.record(id).await;
         let mut kept = letter(&delivery, &id.to_string(), Some(id), NOW);
         kept.conversation = Some(seen.conversation.clone());
-        let finding = |verdict| Finding { prompt_id: id, conversation: seen.conversation.clone(), verdict };
+        let finding = |verdict| Finding::new(id, seen.conversation.clone(), verdict);
         let delayed = finding(Verdict::Delayed { reason: "retries_exhausted".to_owned() });
         let store = self.bed.store.clone();
         if matches!(step, Move::Replay | Move::Discard) {

@@ -18,7 +18,7 @@ use super::bed::{Bed, NOW, named, new_id, next, until};
 const CHECK: u64 = NOW + 75_000;
 
 fn expired(id: PromptId) -> Finding {
-    Finding { prompt_id: id, conversation: named("c"), verdict: Verdict::Expired }
+    Finding::new(id, named("c"), Verdict::Expired)
 }
 
 async fn again(bed: &Bed, seen: &Record, at: u64) -> bool {
@@ -182,7 +182,7 @@ async fn a_prompt_that_nobody_holds_is_buried_once_and_only_as_it_was_seen() {
         original: b"{}".to_vec(),
     };
     let verdict = Verdict::Delayed { reason: "submit_outcome_unknown".to_owned() };
-    let finding = Finding { prompt_id: id, conversation: named("c"), verdict };
+    let finding = Finding::new(id, named("c"), verdict);
     let bury = || bed.store.bury_seen(&letter, &seen, &finding);
     assert!(bury().await.unwrap());
     assert!(!bury().await.unwrap(), "a repeat");

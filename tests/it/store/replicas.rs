@@ -136,8 +136,15 @@ async fn a_duplicate_is_acknowledged_only_when_replicas_hold_the_original() {
     let published = store(1).publish(id, &entry(id, "c", EntryType::Failed), None).await;
     assert!(matches!(published, Err(StoreError::NotReplicated)), "{published:?}");
     let conversation = named_conversation("c");
-    let intake =
-        Intake { id: new_id(), conversation: &conversation, body: &asked, traceparent: "", now: 1, first_check: 2 };
+    let intake = Intake {
+        id: new_id(),
+        conversation: &conversation,
+        body: &asked,
+        traceparent: "",
+        now: 1,
+        first_check: 2,
+        may_adopt: false,
+    };
     let accepted = store(1).accept(&intake, None).await;
     assert!(matches!(accepted, Err(StoreError::NotReplicated)), "{accepted:?}");
     let with_file = body(&json!({"attachments": [{"data": "aGk=", "mimeType": "image/png"}]}));

@@ -141,7 +141,7 @@ async fn a_refused_prompt_and_what_its_readers_are_owed_go_together() {
     let mut inbox = bed.consumer(Stream::Inbox, "i").await;
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
-    let finding = Finding { prompt_id: id, conversation: named("c"), verdict: Verdict::Expired };
+    let finding = Finding::new(id, named("c"), Verdict::Expired);
     assert_eq!(bed.store.refuse(&delivery, finding.clone(), NOW).await.unwrap(), Settled::Yes);
     assert_eq!((bed.phase(id).await, bed.depth(Stream::Prompts).await), (Phase::Finishing, (0, 0)));
     assert_eq!(bed.store.refuse(&delivery, finding, NOW).await.unwrap(), Settled::Lost);

@@ -52,7 +52,7 @@ fn kept(record: &Record, stream: Stream, original: Vec<u8>) -> (DeadLetter, Find
         original,
     };
     let verdict = Verdict::Delayed { reason: "retries_exhausted".to_owned() };
-    (letter, Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict })
+    (letter, Finding::new(record.id, record.conversation.clone(), verdict))
 }
 
 /// Whether steps of the table, or a person's replay, lead from one phase to the other.
@@ -148,7 +148,7 @@ impl Walk {
             0 => return self.bury(&delivery, id).await,
             1 => {
                 let verdict = Verdict::Failed { code: "refused".to_owned(), message: String::new() };
-                let finding = Finding { prompt_id: id, conversation: record.conversation, verdict };
+                let finding = Finding::new(id, record.conversation, verdict);
                 self.note(id, record.phase);
                 let _ = store.refuse(&delivery, finding, NOW).await.unwrap();
                 return "refuse";
@@ -244,7 +244,7 @@ impl Walk {
 
     async fn expire(&mut self, id: PromptId) -> &'static str {
         let record = self.bed.record(id).await;
-        let finding = Finding { prompt_id: id, conversation: record.conversation.clone(), verdict: Verdict::Expired };
+        let finding = Finding::new(id, record.conversation.clone(), Verdict::Expired);
         self.bed.store.conclude(&record, finding, NOW, NOW + 75_000).await.unwrap();
         "expire"
     }

@@ -48,6 +48,16 @@ async fn terminal_types(world: &World, asked: &Asked) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_job_created_elsewhere_names_the_job() {
+    let world = World::new().await;
+    let job = uuid::Uuid::new_v4();
+    let body = json!({"event_id": "evt_1", "jobId": job, "status": "COMPLETE"}).to_string();
+    assert_eq!(world.webhook(body.as_bytes()).await.status(), 200);
+    let letter = eventually("omni does not know it", async || world.letters().await.pop()).await;
+    assert_eq!(world.letter(&letter).await["jobId"], job.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replayed_letters_are_answered_once() {
     let world = World::new().await;
     let all = dead(&world, 6).await;

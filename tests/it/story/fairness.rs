@@ -35,7 +35,8 @@ async fn backlog(world: &World, tenant: &str, count: usize) {
         let id = PromptId::new(Timestamp::from_millisecond(now.try_into().unwrap()).unwrap());
         let traceparent = "00-00000000000000000000000000000001-0000000000000001-01";
         let first_check = now + 3_600_000;
-        let intake = Intake { id, conversation: &conversation, body: &body, traceparent, now, first_check };
+        let intake =
+            Intake { id, conversation: &conversation, body: &body, traceparent, now, first_check, may_adopt: false };
         assert!(matches!(store.accept(&intake, None).await.unwrap(), Accepted::New(_)));
     });
     accepting.buffer_unordered(100).collect::<Vec<()>>().await;

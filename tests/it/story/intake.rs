@@ -36,6 +36,7 @@ async fn a_pushed_prompt_that_cannot_be_accepted_is_kept_and_its_readers_are_tol
     let world = World::new().await;
     let mut wrong = prompt("pushed", "");
     wrong["modle"] = "x".into();
+    wrong["metadata"] = json!({"request": "r-7"});
     world.push(&wrong.to_string()).await;
     let good = world.push(&prompt("other", "revenue by region").to_string()).await;
     assert!(!good.is_empty());
@@ -43,6 +44,7 @@ async fn a_pushed_prompt_that_cannot_be_accepted_is_kept_and_its_readers_are_tol
     let entry = first_entry(&world, "pushed").await;
     assert_eq!(entry["type"], "omni.failed");
     assert_eq!(entry["data"]["error"]["code"], "invalid_prompt");
+    assert_eq!(entry["data"]["metadata"], wrong["metadata"], "who pushed it knows it by nothing else");
     let message = entry["data"]["error"]["message"].as_str().unwrap();
     assert!(message.contains("/prompt") && message.contains("/modle"), "{message}");
 
