@@ -1,5 +1,7 @@
 //! The HTTP client under the verbs: one origin, no redirects, no repeats, bounded bodies, one metric per call.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use reqwest::header::AUTHORIZATION;
@@ -28,6 +30,8 @@ pub struct OmniOptions {
 pub struct Omni {
     client: Client,
     options: OmniOptions,
+    /// Whether the instance spells the path of its users in lower case.
+    pub(super) lower_users: Arc<AtomicBool>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +76,7 @@ impl Omni {
             .pool_idle_timeout(POOL_IDLE)
             .build()
             .map_err(OmniSetupError::Client)?;
-        Ok(Self { client, options })
+        Ok(Self { client, options, lower_users: Arc::default() })
     }
 
     /// Where Omni is: an origin.

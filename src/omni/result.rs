@@ -74,10 +74,10 @@ impl Omni {
 }
 
 impl JobResult {
-    /// What is left of a result that Omni did not keep: its summary.
-    pub fn from_summary(summary: &str) -> Self {
+    /// What is left of a result that Omni did not keep: the summary in its status. It is not the whole answer.
+    pub fn from_summary(summary: String) -> Self {
         let raw = serde_json::json!({"message": summary, "resultSummary": summary}).to_string();
-        Self::read(raw.into_bytes()).expect("an object is an object")
+        Self { message: Some(summary), topic: None, omni_chat_url: None, actions: None, partial: true, raw }
     }
 
     pub(crate) fn read(body: Vec<u8>) -> Result<Self, OmniError> {

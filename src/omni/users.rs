@@ -1,6 +1,7 @@
 //! Find the Omni user behind an external id, by SCIM.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -12,6 +13,8 @@ use super::client::{MAX_ANSWER, Omni};
 use super::error::OmniError;
 use super::lenient::{self, Member};
 
+/// Documented in both spellings; instances know one of them.
+const PATHS: [&str; 2] = ["/api/scim/v2/embed/Users", "/api/scim/v2/embed/users"];
 const PAGE: usize = 200;
 /// Pages are needed only where Omni ignores the filter.
 const MOST_PAGES: usize = 10;
@@ -42,11 +45,13 @@ struct Row<'a> {
 pub struct UserSearch {
     start: usize,
     pages: usize,
+    /// At the spelling of the path that is not the usual one.
+    other: bool,
 }
 
 impl Default for UserSearch {
     fn default() -> Self {
-        Self { start: 1, pages: 0 }
+        Self { start: 1, pages: 0, other: false }
     }
 }
 
@@ -57,13 +62,14 @@ pub enum UserPage {
     Found(Uuid),
     /// No such user exists.
     Nobody,
-    /// Not here: Omni ignored the filter, and there is another page.
+    /// Not here: Omni ignored the filter, and there is another page; or it does not know the path, and there is another spelling.
     More(UserSearch),
 }
 
 impl Omni {
     /// Looks for a user: one request, and where Omni ignores the filter one more for each page, up to ten. Every row is
-    /// compared here, exactly: Omni's filter is a help, not a proof.
+    /// compared here, exactly: Omni's filter is a help, not a proof. The spelling of the path that worked is the usual one from
+    /// then on.
     pub async fn look_for_user(
         &self,
         key: &ApiKey,
@@ -71,12 +77,19 @@ impl Omni {
         search: UserSearch,
     ) -> Result<UserPage, OmniError> {
         let filter = format!("embedExternalId eq \"{}\"", escape(external_id));
-        let request = self.request(Method::GET, key, "/api/scim/v2/embed/Users").query(&[
+        let lower = self.lower_users.load(Ordering::Relaxed) != search.other;
+        let request = self.request(Method::GET, key, PATHS[usize::from(lower)]).query(&[
             ("filter", filter.as_str()),
             ("count", &PAGE.to_string()),
             ("startIndex", &search.start.to_string()),
         ]);
-        let body = self.call(Operation::Users, request, MAX_ANSWER).await?;
+        let body = match self.call(Operation::Users, request, MAX_ANSWER).await {
+            Err(OmniError::Refused { status, .. }) if status.as_u16() == 404 && !search.other => {
+                return Ok(UserPage::More(UserSearch { other: true, ..search }));
+            }
+            answer => answer?,
+        };
+        self.lower_users.store(lower, Ordering::Relaxed);
         let page: Page<'_> =
             serde_json::from_slice(&body).map_err(|_| OmniError::BadBody { what: "the user list is no list" })?;
         if let Some(id) = page.only_match(external_id)? {
@@ -93,7 +106,7 @@ impl Omni {
         if pages == MOST_PAGES {
             return Err(OmniError::UserListTooLong { seen: next - 1 });
         }
-        Ok(UserPage::More(UserSearch { start: next, pages }))
+        Ok(UserPage::More(UserSearch { start: next, pages, other: false }))
     }
 }
 

@@ -14,15 +14,15 @@ pub(super) const ANSWERS: usize = 64 * 1024;
 
 /// An answer, in full for its conversation and, where that is too large, brief for `answers`: on top of `data`, the members that
 /// every entry has. `key` is where the payload will stand.
-pub(super) fn answer(mut data: Data, result: JobResult, fallback: Option<&str>, key: &str, inline: usize) -> End {
+pub(super) fn answer(mut data: Data, result: JobResult, key: &str, inline: usize) -> End {
     let kind = EntryType::Answer;
     let JobResult { message, topic, actions, partial, raw, .. } = result;
-    let message = message.as_deref().or(fallback).unwrap_or_default();
+    let message = message.as_deref().unwrap_or_default();
     data.put("message", message);
     if let Some(topic) = topic {
         data.put("topic", &topic);
     }
-    data.put("partial", &(partial || fallback.is_some()));
+    data.put("partial", &partial);
 
     let refer = |data: &Data, message: &str| {
         let mut data = data.clone().without("actions");
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_small_answer_stands_whole_in_both() {
-        let answer = answer(Data::default(), result("hi", "a,b"), None, "k", 256 * 1024);
+        let answer = answer(Data::default(), result("hi", "a,b"), "k", 256 * 1024);
         let data = read(&answer.data);
         assert_eq!(data["message"], "hi");
         assert_eq!(data["topic"], "orders");
@@ -78,13 +78,13 @@ mod tests {
     #[test]
     fn actions_are_passed_on_to_the_digit() {
         let result = JobResult::read(br#"{"message":"hi","actions":[ {"total":1.50} ]}"#.to_vec()).unwrap();
-        let answer = answer(Data::default(), result, None, "k", 1024);
+        let answer = answer(Data::default(), result, "k", 1024);
         assert!(answer.data.text().contains(r#""actions":[ {"total":1.50} ]"#));
     }
 
     #[test]
     fn a_middling_answer_is_whole_for_its_conversation_and_brief_for_workers() {
-        let answer = answer(Data::default(), result("hi", &"x".repeat(100 * 1024)), None, "k", 256 * 1024);
+        let answer = answer(Data::default(), result("hi", &"x".repeat(100 * 1024)), "k", 256 * 1024);
         let data = read(&answer.data);
         assert!(data.get("resultRef").is_none());
         assert_eq!(data["actions"][0]["type"], "generate_query");
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_huge_answer_is_a_claim_check_for_both() {
-        let answer = answer(Data::default(), result(&"é".repeat(200 * 1024), ""), None, "k", 1024);
+        let answer = answer(Data::default(), result(&"é".repeat(200 * 1024), ""), "k", 1024);
         let data = read(&answer.data);
         assert_eq!(data["message"].as_str().unwrap().len(), MESSAGE);
         assert_eq!(data["resultRef"]["bytes"], answer.payload.as_ref().unwrap().len());

@@ -177,20 +177,23 @@ impl Directory {
     }
 
     /// One granted request, and where Omni ignores the filter one more for each page: what began is to end, so these go as
-    /// finishing.
+    /// finishing. Where the list is too long, that nobody was seen is remembered as if nobody were there: it was asked for dearly.
     pub(super) async fn ask(&self, permit: &Permit<'_>, asking: &Asking) -> Result<Option<Uuid>, Halt> {
         let external_id = &asking.external_id;
-        let page = self.omni.look_for_user(permit.key(), external_id, UserSearch::default()).await;
-        let mut page = self.keys.heard(permit, page).await?;
+        let mut further;
+        let (mut permit, mut search) = (permit, UserSearch::default());
         loop {
-            let search = match page {
+            let page = self.omni.look_for_user(permit.key(), external_id, search).await;
+            if matches!(page, Err(OmniError::UserListTooLong { .. })) {
+                self.remember(asking, None).await?;
+            }
+            search = match self.keys.heard(permit, page).await? {
                 UserPage::Found(id) => return Ok(Some(id)),
                 UserPage::Nobody => return Ok(None),
                 UserPage::More(search) => search,
             };
-            let permit = self.keys.finish(Some(permit.key().id())).await?;
-            let next = self.omni.look_for_user(permit.key(), external_id, search).await;
-            page = self.keys.heard(&permit, next).await?;
+            further = self.keys.finish(Some(permit.key().id())).await?;
+            permit = &further;
         }
     }
 }

@@ -72,6 +72,10 @@ impl Gateway {
         let permit = patiently(until, || self.keys.poll(key_id.as_deref(), 1)).await?;
         let ends = request.ends_session();
         let answer = self.omni.exchange(permit.key(), user_id, request).await;
+        if matches!(answer, Err(OmniError::Unauthorized)) {
+            // It may be the user whom Omni does not know any more, and not the key.
+            self.directory.doubt(&user, user_id).await?;
+        }
         let answer = self.keys.heard(&permit, answer).await?;
         match (&session, answer.session()) {
             // What nobody knows any more at Omni may stay bound.

@@ -14,7 +14,8 @@ use super::ending::{End, Ended, Subject, after};
 use super::keyring::{Halt, KeyRing};
 use super::stage::{Disposition, Stage};
 use crate::model::{
-    Cause, Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, PromptId, Reason, Verdict, Webhook,
+    Cause, Conversation, Entry, EntryType, Envelope, Event, Finding, JobState, Phase, PromptId, Reason, Verdict,
+    Webhook,
 };
 use crate::omni::{JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::traces::{self, SpanKind};
@@ -118,7 +119,11 @@ impl Process {
             Finish::Recording => Err(Disposition::Wait { pause: HOLD, cause: Cause::Recording }),
             Finish::Lost => Err(Disposition::Lost),
             Finish::Terminal(phase) => {
-                debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
+                if phase == Phase::Answered && step != Step::Answer {
+                    warn!(prompt.id = %id, job.id = job_id, phase = %phase, "omni tells another end than it did before");
+                } else {
+                    debug!(prompt.id = %id, job.id = job_id, phase = %phase, "published before");
+                }
                 Err(Disposition::Done)
             }
             Finish::Other(other) => {
@@ -180,7 +185,7 @@ impl Process {
             };
             let answer = self.omni.result(permit.key(), subject.job()).await;
             match self.keys.heard(&permit, answer).await {
-                Ok(result) => return self.answered(subject, result, None).await,
+                Ok(result) => return self.answered(subject, result).await,
                 Err(Halt::Omni(OmniError::NotFound | OmniError::NotReady { .. } | OmniError::Conflict { .. })) => {
                     if attempt < tries {
                         tokio::time::sleep(pause).await;
@@ -202,21 +207,21 @@ impl Process {
             };
         }
         // Omni kept the summary but not the result: an answer, flagged.
-        let summary = status.result_summary.clone().unwrap_or_default();
-        let result = JobResult::from_summary(&summary);
-        self.answered(subject, result, Some(&summary)).await
+        self.answered(subject, JobResult::from_summary(status.result_summary.unwrap_or_default())).await
     }
 
-    async fn answered(&self, subject: &mut Subject, result: JobResult, summary: Option<&str>) -> Ended {
-        if subject.conversation_id.is_none() {
-            // A follow-up must find Omni's conversation: asked for once, where the create's answer was never read.
-            self.status(subject).await?;
+    async fn answered(&self, subject: &mut Subject, mut result: JobResult) -> Ended {
+        // A follow-up must find Omni's conversation, which is not known where the create's answer was never read. And where the
+        // result says nothing, the status may.
+        if subject.conversation_id.is_none() || result.message.is_none() {
+            let status = self.status(subject).await?;
+            result.message = result.message.or(status.result_summary);
         }
         if subject.chat_url.is_none() {
             subject.chat_url.clone_from(&result.omni_chat_url);
         }
         let key = self.store.keys().payload(&subject.conversation, subject.prompt_id);
-        Ok(answer(subject.about(&self.store).data(), result, summary, &key, self.inline_max))
+        Ok(answer(subject.about(&self.store).data(), result, &key, self.inline_max))
     }
 
     async fn status(&self, subject: &mut Subject) -> Result<JobStatus, Halt> {
@@ -349,6 +354,13 @@ impl Stage for Process {
         match work {
             Event::Webhook(webhook) => webhook.prompt_id,
             Event::Finding(finding) => Some(finding.prompt_id),
+        }
+    }
+
+    fn job(&self, work: &Event) -> Option<String> {
+        match work {
+            Event::Webhook(webhook) => Some(webhook.job_id.to_string()),
+            Event::Finding(_) => None,
         }
     }
 

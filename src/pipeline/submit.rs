@@ -292,11 +292,7 @@ impl Stage for Submitter {
 
     async fn overdue(&self, work: &Submit) -> Result<Disposition, StoreError> {
         Ok(match self.store.record(work.prompt_id).await? {
-            Some(record) => Disposition::Refuse(Finding {
-                prompt_id: record.id,
-                conversation: record.conversation,
-                verdict: Verdict::Expired,
-            }),
+            Some(record) => Disposition::Refuse(Finding::new(record.id, record.conversation, Verdict::Expired)),
             None => Disposition::Done,
         })
     }
@@ -329,6 +325,7 @@ fn after(record: &Record, envelope: &Envelope<Submit>, halt: Halt) -> Result<Dis
             refuse(record.id, record, "omni_404", "Omni does not know what was asked for".to_owned())
         }
         OmniError::AmbiguousUser => refuse(record.id, record, "user_ambiguous", error.to_string()),
+        OmniError::UserListTooLong { .. } => refuse(record.id, record, "user_not_found", error.to_string()),
         OmniError::InactiveUser => refuse(record.id, record, "user_inactive", error.to_string()),
         OmniError::Redirected { .. } => {
             Disposition::Bury { reason: Reason::RetriesExhausted, error: error.to_string(), finding: None }
@@ -363,11 +360,10 @@ fn may_be_dead(halt: &Halt) -> bool {
 
 /// Somebody asked to cancel it while it was being sent, and Omni did not take it.
 fn cancelled(record: &Record) -> Disposition {
-    let conversation = record.conversation.clone();
-    Disposition::Refuse(Finding { prompt_id: record.id, conversation, verdict: Verdict::Cancelled })
+    Disposition::Refuse(Finding::new(record.id, record.conversation.clone(), Verdict::Cancelled))
 }
 
 fn refuse(prompt_id: PromptId, record: &Record, code: &str, message: String) -> Disposition {
     let verdict = Verdict::Failed { code: code.to_owned(), message };
-    Disposition::Refuse(Finding { prompt_id, conversation: record.conversation.clone(), verdict })
+    Disposition::Refuse(Finding::new(prompt_id, record.conversation.clone(), verdict))
 }

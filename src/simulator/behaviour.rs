@@ -116,6 +116,7 @@ pub enum Timing {
 
 /// What is odd about the result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is odd by itself")]
 pub struct ResultPlan {
     /// 404 so many times although the job is complete.
     pub missing: u32,
@@ -123,6 +124,8 @@ pub struct ResultPlan {
     pub bytes: Option<usize>,
     /// A first query failed: an action with status `failed` and a result without CSV.
     pub failed_action: bool,
+    /// Neither a message nor a summary: only the status says what was found.
+    pub wordless: bool,
     /// The CSV is cut, with `#` lines between its parts.
     pub truncated: bool,
     /// There is nothing to draw.
@@ -244,6 +247,11 @@ impl Behaviour {
 
     pub fn failed_action(mut self) -> Self {
         self.result.failed_action = true;
+        self
+    }
+
+    pub fn wordless(mut self) -> Self {
+        self.result.wordless = true;
         self
     }
 

@@ -7,7 +7,7 @@ use super::pace::since;
 use super::run::Reconciler;
 use super::sighting::Sighting;
 use crate::model::Prompt;
-use crate::omni::{ConversationHead, OmniError};
+use crate::omni::{ConversationHead, Message, OmniError};
 use crate::pipeline::directory::Known;
 use crate::pipeline::keyring::{Halt, Permit};
 use crate::store::record::Record;
@@ -62,12 +62,12 @@ impl Reconciler {
                 Err(Halt::Omni(OmniError::Refused { .. })) => continue,
                 other => other?,
             };
-            for message in messages.into_iter().filter(|message| sighting.is(message)) {
-                let Some(job_id) = message.job_id else { return Ok(Seen::Unclear) };
+            for (place, message) in messages.iter().enumerate().filter(|(_, message)| sighting.is(message)) {
+                let Some(job_id) = job_of(&messages[place..]) else { return Ok(Seen::Unclear) };
                 if self.store.prompt_of_job(&job_id.to_string()).await?.is_none()
                     && orphans.iter().all(|orphan| orphan.job_id != job_id)
                 {
-                    orphans.push(Orphan { job_id, conversation_id, chat_url: message.omni_chat_url });
+                    orphans.push(Orphan { job_id, conversation_id, chat_url: message.omni_chat_url.clone() });
                 }
             }
         }
@@ -109,12 +109,39 @@ impl Reconciler {
             if found.len() > MOST_READ {
                 return Ok(None);
             }
-            let past = heads.last().is_some_and(|last| sighting.is_past(last));
+            let past = sighting.has_passed(heads);
             match page.next {
                 Some(next) if !past => cursor = Some(next),
                 _ => return Ok(Some(found)),
             }
         }
         Ok(None)
+    }
+}
+
+/// The job of the first of these messages: it, or else what was said to it, names one.
+fn job_of(messages: &[Message]) -> Option<Uuid> {
+    let (asked, answers) = messages.split_first()?;
+    asked.job_id.or_else(|| answers.iter().take_while(|message| !message.by_user).find_map(|message| message.job_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_has_the_job_that_it_or_its_answer_names() {
+        let message = |by_user, job: Option<u128>| Message {
+            by_user,
+            text: String::new(),
+            created_at: None,
+            job_id: job.map(Uuid::from_u128),
+            omni_chat_url: None,
+        };
+        let job = |messages: &[Message]| job_of(messages).map(|id| id.as_u128());
+        assert_eq!(job(&[message(true, Some(1)), message(false, Some(2))]), Some(1));
+        assert_eq!(job(&[message(true, None), message(false, None), message(false, Some(2))]), Some(2));
+        assert_eq!(job(&[message(true, None), message(true, None), message(false, Some(2))]), None);
+        assert_eq!(job(&[message(true, None)]), None);
     }
 }

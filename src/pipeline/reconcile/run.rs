@@ -178,7 +178,11 @@ impl Reconciler {
                 self.again(record, Duration::ZERO, end, "later").await
             }
             Halt::Omni(error) => {
-                debug!(prompt.id = %record.id, error = %error, "omni did not say");
+                if matches!(error, OmniError::Refused { .. }) {
+                    warn!(prompt.id = %record.id, key.id = record.key_id, error = %error, "omni refuses to say how a job is");
+                } else {
+                    debug!(prompt.id = %record.id, error = %error, "omni did not say");
+                }
                 self.again(record, pause.max(error.retry_after().unwrap_or_default()), end, "later").await
             }
             Halt::Odd(_) => self.again(record, pause, end, "later").await,
@@ -189,7 +193,7 @@ impl Reconciler {
     /// Leaves a finding that ends the prompt.
     pub(super) async fn conclude(&self, record: &Record, verdict: Verdict, outcome: &'static str) -> Look {
         let now = self.clock.now_ms();
-        let finding = Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict };
+        let finding = Finding::new(record.id, record.conversation.clone(), verdict);
         match self.store.conclude(record, finding, now, now + millis(self.lost_after())).await? {
             Concluded::Yes => {
                 failpoint::hit("reconcile.concluded").await;

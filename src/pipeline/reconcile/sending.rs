@@ -38,7 +38,7 @@ impl Reconciler {
                 if last.is_some_and(|last| last <= now) {
                     return self.give_up(record, &format!("failed to {halt}")).await;
                 }
-                self.later(record, pause, end, halt).await
+                self.later(record, pause, if over { last } else { end }, halt).await
             }
         }
     }
@@ -76,7 +76,7 @@ impl Reconciler {
             original: serde_json::to_vec(&work).unwrap_or_default(),
         };
         let verdict = Verdict::Delayed { reason: reason.as_str().to_owned() };
-        let finding = Finding { prompt_id: record.id, conversation: record.conversation.clone(), verdict };
+        let finding = Finding::new(record.id, record.conversation.clone(), verdict);
         if !self.store.bury_seen(&letter, record, &finding).await? {
             return Ok("moved");
         }

@@ -25,9 +25,12 @@ impl Sighting<'_> {
         head.created_at.is_none_or(|at| self.after_sending(at)) && head.last_prompt.as_deref().is_none_or(begins)
     }
 
-    /// Whether a conversation, and all that changed before it, is older than the create.
-    pub(super) fn is_past(&self, head: &ConversationHead) -> bool {
-        head.updated_at.is_some_and(|at| !self.after_sending(at))
+    /// Whether a page of conversations, and all that follow, is older than the create: where it is seen to go from the latest
+    /// change to earlier ones, which nothing promises.
+    pub(super) fn has_passed(&self, page: &[ConversationHead]) -> bool {
+        let mut times = page.iter().map(|head| head.updated_at);
+        let (Some(first), Some(last)) = (times.next().flatten(), times.next_back().flatten()) else { return false };
+        first > last && !self.after_sending(last)
     }
 
     /// Whether the message is the create's.
@@ -66,6 +69,25 @@ mod tests {
         assert!(!SIGHTING.is(&message("revenue by month?", at(1_001, 0))));
         assert!(!SIGHTING.is(&Message { by_user: false, ..message("revenue by region?", at(1_001, 0)) }));
         assert!(!SIGHTING.is(&Message { created_at: None, ..message("revenue by region?", at(1_001, 0)) }));
+    }
+
+    #[test]
+    fn a_list_has_passed_only_where_it_is_seen_to_go_back_in_time() {
+        let page = |times: &[i64]| -> Vec<ConversationHead> {
+            let updated = times.iter().map(|at| Some(Timestamp::constant(*at, 0)));
+            let head = |updated_at| ConversationHead {
+                id: uuid::Uuid::nil(),
+                created_at: None,
+                updated_at,
+                last_prompt: None,
+            };
+            updated.map(head).collect()
+        };
+        assert!(SIGHTING.has_passed(&page(&[1_001, 1_000, 900])));
+        assert!(!SIGHTING.has_passed(&page(&[1_003, 1_002, 1_001])));
+        assert!(!SIGHTING.has_passed(&page(&[800, 850, 900])), "the oldest first: what is new comes last");
+        assert!(!SIGHTING.has_passed(&page(&[900])), "nobody knows which way it goes");
+        assert!(!SIGHTING.has_passed(&[]));
     }
 
     #[test]

@@ -40,7 +40,12 @@ impl Reconciler {
         let pause = self.pace.next_look(elapsed, scarcity);
         match polled {
             Ok(state) if state.is_final() => self.found(record, job_id, state).await,
-            Ok(_) => self.again(record, pause, end, "running").await,
+            Ok(state) => {
+                if let JobState::Unknown(word) = &state {
+                    warn!(prompt.id = %record.id, job.id = %job_id, state = word, "omni names a state that is not known");
+                }
+                self.again(record, pause, end, "running").await
+            }
             Err(Halt::Omni(OmniError::NotFound)) => self.missing(record, end).await,
             Err(halt) => self.later(record, pause, end, halt).await,
         }
@@ -62,7 +67,7 @@ impl Reconciler {
 
     /// Its time is over: Omni is asked to cancel, once where it answers. An end that Omni tells goes before ours.
     async fn overdue(&self, record: &Record, job_id: Uuid, end: u64) -> Look {
-        let now = self.clock.now_ms();
+        let (now, last) = (self.clock.now_ms(), end.saturating_add(millis(self.pace.tuning.insist)));
         if !self.store.intend_expiry(record.id, now).await? {
             return Ok("moved");
         }
@@ -78,11 +83,8 @@ impl Reconciler {
                 self.found(record, job_id, JobState::Cancelled).await
             }
             Err(Halt::Store(error)) => Err(error),
-            Err(halt)
-                if !matches!(halt, Halt::Omni(OmniError::NotFound))
-                    && now < end.saturating_add(millis(self.pace.tuning.insist)) =>
-            {
-                self.later(record, self.pace.tuning.poll.1, None, halt).await
+            Err(halt) if !matches!(halt, Halt::Omni(OmniError::NotFound)) && now < last => {
+                self.later(record, self.pace.tuning.poll.1, Some(last), halt).await
             }
             Ok(_) => self.conclude(record, Verdict::Expired, "expired").await,
             Err(halt) => {

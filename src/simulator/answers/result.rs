@@ -41,6 +41,11 @@ pub(in super::super) fn result(job: &Job) -> Value {
         "omniChatUrl": Conversation::chat_url(job.conversation),
         "actions": actions,
     });
+    if plan.wordless
+        && let Some(result) = result.as_object_mut()
+    {
+        result.retain(|name, _| !matches!(name.as_str(), "message" | "resultSummary"));
+    }
     if let Some(bytes) = plan.bytes {
         pad(&mut result, bytes);
     }

@@ -75,10 +75,12 @@ async fn a_token_is_good_for_what_it_was_made_for() {
     let dana = token(&bed, "agents-key", "dana").await;
     let wrong = dana.replace(&dana[dana.len() - 4..], "AAAA");
     assert_eq!(problem(with(&bed, &wrong).send().await.unwrap(), 401).await["code"], "unauthorized");
-    let read = bed.world.get("/v1/conversations/t-1/events").await;
+    for path in ["conversations/t-1/events", "prompts/x"] {
+        let read = bed.world.http.get(format!("{}/v1/{path}", bed.world.url)).bearer_auth(&dana);
+        assert_eq!(read.send().await.unwrap().status(), 401, "{path}");
+    }
+    let read = bed.world.get(&format!("/v1/conversations/t-1/events?token={dana}")).await;
     assert_eq!(read.status(), 401);
-    let read = bed.world.http.get(format!("{}/v1/prompts/x", bed.world.url)).bearer_auth(&dana);
-    assert_eq!(read.send().await.unwrap().status(), 401);
     bed.world.clock.shift(Duration::from_secs(601));
     let late = problem(with(&bed, &dana).send().await.unwrap(), 401).await;
     assert_eq!(late["code"], "invalid_token");

@@ -24,6 +24,8 @@ async fn a_key_that_omni_refuses_is_the_relays_matter() {
         assert!(!refused.to_string().contains("who are you"), "{refused}");
     }
     assert_eq!(bed.arrived(), 1, "a key that was refused is not tried again at once");
+    let users = bed.world.keys().await.into_iter().filter(|key| key.contains(":user:"));
+    assert_eq!(users.count(), 0, "it may have been the user whom Omni does not know any more");
     let ready: Value = bed.world.get("/readyz").await.json().await.unwrap();
     assert_eq!(ready["parts"][1]["state"], "degraded", "{ready}");
 }

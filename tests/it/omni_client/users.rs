@@ -1,6 +1,8 @@
 //! How an embed user is found, and when nobody is.
 
 use axum::Json;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use omni_relay::omni::{EmbedUser, OmniError, SessionPath, UserPage, UserSearch};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,6 +46,20 @@ async fn a_user_is_looked_up_by_an_escaped_filter() {
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/api/scim/v2/embed/Users"));
     assert_eq!(seen.param("filter"), Some(r#"embedExternalId eq "a\"b\\c d+e&f""#));
     assert_eq!((seen.param("count"), seen.param("startIndex")), (Some("200"), Some("1")));
+}
+
+#[tokio::test]
+async fn an_instance_that_spells_the_path_in_lower_case_is_found_and_remembered() {
+    let stub = Stub::answering(|seen| match seen.path.as_str() {
+        "/api/scim/v2/embed/users" => page(&[row(USER, "user-123")], 1, &json!(1)).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    })
+    .await;
+    let omni = stub.omni();
+    let look = async |search| omni.look_for_user(&key(), "user-123", search).await.unwrap();
+    let UserPage::More(other) = look(UserSearch::default()).await else { panic!("the path is not known") };
+    assert_eq!(look(other).await, UserPage::Found(USER));
+    assert_eq!(look(UserSearch::default()).await, UserPage::Found(USER), "at once");
 }
 
 #[tokio::test]

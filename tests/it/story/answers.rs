@@ -135,6 +135,17 @@ async fn a_result_that_never_comes_is_answered_by_its_summary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_without_words_has_those_of_the_status() {
+    let world = World::new().await;
+    world.sim.next_job(Behaviour::new().wordless());
+    let asked = world.ask("revenue by region").await;
+    let answer = world.eventually_answered(&asked).await;
+    assert!(!answer["data"]["message"].as_str().unwrap().is_empty());
+    assert_eq!(answer["data"]["partial"], false, "nothing is missing");
+    assert!(answer["data"]["actions"][0].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_failed_makes_the_answer_partial() {
     let world = World::new().await;
     world.sim.next_job(Behaviour::new().failed_action());

@@ -352,7 +352,7 @@ async fn an_omni_that_cannot_be_asked_to_cancel_holds_up_no_expiry() {
     world.sim.next_job(Behaviour::new().held());
     let asked = world.ask("revenue by region").await;
     world.eventually_in(&asked, "submitted").await;
-    world.sim.fault(Fault::new("POST", "/cancel", FaultKind::Status(503, None)).times(1000));
+    world.sim.fault(Fault::new("POST", "/cancel", FaultKind::Status(503, Some(3600))).times(1000));
     world.clock.shift(5 * MINUTE + Duration::from_secs(1));
     let asked_for = async || (world.sim.count("POST", "/cancel") == 1).then_some(());
     eventually("omni is asked to cancel", asked_for).await;

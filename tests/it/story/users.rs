@@ -113,6 +113,19 @@ async fn nobody_looks_again_for_a_moment_and_then_a_user_made_meanwhile_is_found
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_among_the_first_of_an_unfiltered_list_is_looked_for_once() {
+    let world = World::with(Setting { ignore_scim_filter: true, ..Setting::default() }).await;
+    for n in 0..2_000 {
+        world.sim.add_user(User::new(&format!("user-{n}"), "One"));
+    }
+    for _ in 0..2 {
+        let asked = ask(&world, &json!({"externalId": "nora"})).await;
+        assert_eq!(code(&world, &asked).await, "user_not_found");
+    }
+    assert_eq!((world.sim.count("GET", SCIM), world.sim.requests().len()), (10, 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_profile_makes_a_user_whom_omni_does_not_know() {
     let world = World::new().await;
     // That nobody is there is known already, and does not keep one from being made.

@@ -70,6 +70,7 @@ impl World {
             api_keys: setting.api_keys.clone(),
             duration: setting.jobs.clone(),
             latency: setting.latency.clone(),
+            ignore_scim_filter: setting.ignore_scim_filter,
             users: vec![User::new("dana", "Dana"), User::new("emea-anna", "Anna")],
             webhook_tries: 5,
             webhook_backoff: Duration::from_millis(100),

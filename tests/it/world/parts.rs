@@ -27,6 +27,8 @@ pub(crate) struct Setting {
     pub(crate) jobs: RangeInclusive<Duration>,
     /// How long a request to Omni is on its way.
     pub(crate) latency: RangeInclusive<Duration>,
+    /// Whether Omni lists all its users, whatever is asked for.
+    pub(crate) ignore_scim_filter: bool,
     /// Keys that the simulator accepts; none: all.
     pub(crate) api_keys: Vec<String>,
     /// What the relay and the simulator take for a minute of the budget, and the relay's margin on it.
@@ -45,6 +47,7 @@ impl Default for Setting {
             requests_per_minute: 0,
             jobs: Duration::from_millis(20)..=Duration::from_millis(60),
             latency: Duration::ZERO..=Duration::ZERO,
+            ignore_scim_filter: false,
             api_keys: Vec::new(),
             tuning: Tuning::default(),
             minute: (Duration::from_mins(1), Duration::from_secs(1)),
