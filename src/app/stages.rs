@@ -56,6 +56,7 @@ pub(super) fn stages(
             weight: weights(&config.callers),
             switch: own.switch.clone(),
             short: Mutex::default(),
+            stop: stop(),
         };
         workers.start(submitter, SUBMIT_HANDLERS);
     }
@@ -77,6 +78,7 @@ pub(super) fn stages(
             clock: parts.clock.clone(),
             inline_max: config.results.inline_max,
             patience: parts.patience,
+            stop: stop(),
         };
         workers.start(process, PROCESS_HANDLERS);
     }

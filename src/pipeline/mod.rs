@@ -18,6 +18,7 @@ pub mod explain;
 pub mod feedback;
 mod flights;
 mod in_work;
+mod insist;
 pub mod intake;
 pub mod keyring;
 mod limits;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::answer::answer;
 use super::decide::{Step, decide};
 use super::ending::{End, Ended, Subject, after};
+use super::insist::insist;
 use super::keyring::{Halt, KeyRing};
 use super::stage::{Disposition, Stage};
 use crate::model::{
@@ -19,7 +20,7 @@ use crate::model::{
 };
 use crate::omni::{JobResult, JobStatus, Omni, OmniError};
 use crate::runtime::traces::{self, SpanKind};
-use crate::runtime::{Clock, failpoint, hasten};
+use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::budget::Grant;
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::inbox::Finish;
@@ -42,6 +43,8 @@ pub struct Process {
     pub inline_max: usize,
     /// The short waits for a result that is not there yet: how many, how long.
     pub patience: (u32, Duration),
+    /// When to give up on a Redis that is away.
+    pub stop: Stop,
 }
 
 /// How long the answer to a create may take to be recorded before its webhook is taken for what it is.
@@ -269,7 +272,9 @@ impl Process {
         let trace = traces::current().map(|trace| trace.to_string());
         let entry = Entry { trace, ..Entry::new(end.kind, &about, self.clock.now(), &end.data) };
         failpoint::hit("process.publish").await;
-        let published = self.store.publish(subject.prompt_id, &entry, end.payload.as_deref()).await?;
+        // The result is in hand, and was paid for.
+        let publish = || self.store.publish(subject.prompt_id, &entry, end.payload.as_deref());
+        let published = insist(&self.stop, publish).await?;
         failpoint::hit("process.published").await;
         if published.new {
             info!(prompt.id = %subject.prompt_id, conversation.id = %subject.conversation, kind = end.kind.as_str(), "published");

@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::directory::{Acting, Directory, NoUser};
+use super::insist::insist;
 use super::keyring::{Halt, KeyRing};
 use super::reconcile::Pace;
 use super::stage::{Admission, Disposition, Stage};
@@ -20,7 +21,7 @@ use crate::model::retry::doubling;
 use crate::model::{Cause, Envelope, Finding, Phase, Prompt, PromptId, Submit, Verdict};
 use crate::omni::{CreateJob, Created, Omni, OmniError, WebhookRequest};
 use crate::runtime::traces::{self, SpanKind};
-use crate::runtime::{Clock, failpoint, hasten};
+use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::record::Record;
 use crate::store::submit::{Job, Recorded, Send};
@@ -57,6 +58,8 @@ pub struct Submitter {
     pub switch: Switch,
     /// When nothing could be started last (unix milliseconds), and why; nothing so far by default.
     pub short: Mutex<Option<(u64, Cause)>>,
+    /// When to give up on a Redis that is away.
+    pub stop: Stop,
 }
 
 /// What came of sending a prompt to Omni.
@@ -128,17 +131,19 @@ impl Submitter {
                 attachments => attachments,
             },
         };
-        let now = self.clock.now_ms();
-        let check = self.pace.sending_check(now);
-        let permit = &acting.permit;
-        let conversation_id =
-            match self.store.send(delivery, record, permit.key().id(), acting.user_id, now, check).await? {
-                Send::Go(conversation_id) => conversation_id,
-                Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
-                Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
-                Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
-                Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
-            };
+        let key_id = acting.permit.key().id();
+        let send = || {
+            let now = self.clock.now_ms();
+            self.store.send(delivery, record, key_id, acting.user_id, now, self.pace.sending_check(now))
+        };
+        // Its place in the budget is in hand, and goes back to nobody.
+        let conversation_id = match insist(&self.stop, send).await? {
+            Send::Go(conversation_id) => conversation_id,
+            Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
+            Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
+            Send::Lost => return Ok(Sent::Decided(Disposition::Lost)),
+            Send::Not(_) | Send::Missing => return Ok(Sent::Decided(Disposition::Done)),
+        };
         failpoint::hit("submit.sending").await;
         let created = self.create(acting, record, prompt, conversation_id.as_deref(), attachments.as_deref()).await;
         drop(attachments);
@@ -152,7 +157,9 @@ impl Submitter {
                 Ok(Sent::Decided(Disposition::Done))
             }
             Err(halt) => {
-                let given_up = self.store.unsend(delivery, record.id, self.clock.now_ms()).await?;
+                // Nobody else will know that Omni did not take it.
+                let unsend = || self.store.unsend(delivery, record.id, self.clock.now_ms());
+                let given_up = insist(&self.stop, unsend).await?;
                 Ok(if given_up { Sent::Decided(cancelled(record)) } else { Sent::NotTaken(halt) })
             }
         }
@@ -195,7 +202,7 @@ impl Submitter {
             Job { job_id: &job_id, conversation_id: &conversation_id, chat_url: created.omni_chat_url.as_deref() };
         let now = self.clock.now_ms();
         let check = self.pace.submitted_check(record, now, self.keys.scarcity(None));
-        match self.store.sent(record, job, now, check).await? {
+        match insist(&self.stop, || self.store.sent(record, job, now, check)).await? {
             Recorded::In(_) => {
                 info!(prompt.id = %record.id, job.id = job_id, "job created");
                 failpoint::hit("submit.recorded").await;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, error, warn};
 
 use super::in_work::InWork;
+use super::insist::AWAY;
 use super::limits::Limits;
 use super::settle::Settler;
 use super::stage::{Admission, Disposition, Malformed, Stage};
@@ -25,8 +26,6 @@ use crate::store::{Store, StoreError};
 
 /// How long a read waits for the first entry.
 const BLOCK: Duration = Duration::from_millis(500);
-/// Pause between attempts while Redis is away.
-const AWAY: Duration = Duration::from_millis(200);
 /// Deliveries after which an entry is taken for poison.
 const MOST_DELIVERIES: u64 = 5;
 /// Consumers that hold nothing and were not seen for this long are removed.
@@ -108,7 +107,7 @@ impl<S: Stage> Worker<S> {
         // Handlers that finish in time release their permits; the hard stop drops the others.
         let _all = permits.acquire_many(u32::try_from(handlers).unwrap_or(u32::MAX)).await;
         let left = match consumer.retire(&this.consumer).await {
-            Ok(_) if S::IN_ORDER => consumer.lease(Duration::ZERO).await,
+            Ok(_) if S::IN_ORDER => this.store.lease(&this.consumer, Duration::ZERO).await,
             other => other,
         };
         if let Err(error) = left {
@@ -124,7 +123,7 @@ impl<S: Stage> Worker<S> {
         free: usize,
         last_claim: &mut Option<Instant>,
     ) -> Result<Vec<Delivery>, StoreError> {
-        if S::IN_ORDER && !consumer.lease(self.limits.claim_after).await? {
+        if S::IN_ORDER && !self.store.lease(&self.consumer, self.limits.claim_after).await? {
             tokio::time::sleep(BLOCK.min(self.limits.claim_after / 3)).await;
             return Ok(Vec::new());
         }
@@ -201,7 +200,9 @@ impl<S: Stage> Worker<S> {
                     Ok(Disposition::Hold { pause, cause }) => {
                         debug!(%cause, ?pause, "waiting");
                         self.pause(pause).await;
-                        if self.stop.is_requested() {
+                        // Whoever reads next has it: what holds it back is not its fault.
+                        if self.stop.is_requested() || self.gate.switch().drains() {
+                            drop(self.store.forgive(delivery).await);
                             return "pending";
                         }
                     }
@@ -243,10 +244,13 @@ impl<S: Stage> Worker<S> {
         give_up.then_some("pending")
     }
 
-    /// Ends when the delivery belongs to somebody else.
+    /// Ends when the delivery belongs to somebody else, as what is read in order does with the right to read it.
     async fn renew(&self, delivery: &Delivery) {
         loop {
             tokio::time::sleep(self.limits.claim_after / 3).await;
+            if S::IN_ORDER && matches!(self.store.lease(&self.consumer, self.limits.claim_after).await, Ok(false)) {
+                return;
+            }
             match self.store.renew(delivery).await {
                 Ok(Settled::Lost) | Err(StoreError::NoGroup) => return,
                 Ok(Settled::Yes) | Err(_) => {}

@@ -2,19 +2,26 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Serialize;
 
+use super::accept::millis;
 use super::keys::Keys;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
+use crate::model::entry::TRACE;
 use crate::model::{Cause, Envelope, PromptId, Submit};
 
 static DONE: Move = script!("done");
 static RENEW: Move = script!("renew");
+static LEASE: Move = script!("lease");
 static DEFER: Move = script!("defer");
+
+/// Most fields of an entry that are put back with it.
+const MOST_FIELDS: usize = 1000;
 
 /// The streams that stages read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,13 +104,15 @@ impl Delivery {
         self.fields.get(name).map(Vec::as_slice)
     }
 
-    /// The entry's fields as JSON, `[[name, base64 of the value]]`; `None` where it is what its stage reads and nothing else.
+    /// The entry's fields as JSON, `[[name, base64 of the value]]`; `None` where it is what its stage reads and nothing else. Of more
+    /// than a script can be told, those that are read.
     pub(super) fn fields(&self) -> Option<String> {
         if self.fields.len() == 1 && self.fields.contains_key(self.stream.field()) {
             return None;
         }
-        let fields: Vec<(&str, String)> =
-            self.fields.iter().map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
+        let read = |name: &str| name == self.stream.field() || name == TRACE;
+        let told = self.fields.iter().filter(|(name, _)| self.fields.len() <= MOST_FIELDS || read(name));
+        let fields: Vec<(&str, String)> = told.map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
         serde_json::to_string(&fields).ok()
     }
 
@@ -172,9 +181,26 @@ impl Store {
 
     /// Still being worked on: nobody may claim it for another while.
     pub async fn renew(&self, delivery: &Delivery) -> Result<Settled, StoreError> {
+        self.renew_as(delivery, "").await
+    }
+
+    /// As [`Store::renew`], and whoever has it next has it for the first time.
+    pub async fn forgive(&self, delivery: &Delivery) -> Result<Settled, StoreError> {
+        self.renew_as(delivery, "0").await
+    }
+
+    async fn renew_as(&self, delivery: &Delivery, deliveries: &str) -> Result<Settled, StoreError> {
         let mut call = with_keys(&RENEW, &[delivery.stream.key(&self.keys)]);
-        call.arg(&delivery.id).arg(delivery.consumer());
+        call.arg(&delivery.id).arg(delivery.consumer()).arg(deliveries);
         Settled::from_words(&self.words(&call).await?)
+    }
+
+    /// Takes or renews the right to be the only reader of pushed prompts, whose order matters; a life of zero gives it back.
+    /// Whether `holder` has it.
+    pub async fn lease(&self, holder: &str, life: Duration) -> Result<bool, StoreError> {
+        let mut call = with_keys(&LEASE, &[&self.keys.intake_lease]);
+        call.arg(holder).arg(millis(life));
+        self.reply(&call).await
     }
 
     /// Later: the entry waits in `due` and comes back as `envelope`. The record of `prompt`, where there is one, says why.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::streams::{StreamClaimReply, StreamId, StreamReadReply};
+use redis::Value;
 
 use super::accept::millis;
 use super::connection::Dedicated;
@@ -14,7 +14,6 @@ use super::script::{Move, script, with_keys};
 use super::{Store, StoreError};
 
 static RETIRE: Move = script!("retire");
-static LEASE: Move = script!("lease");
 
 /// One consumer of one stream, with a connection of its own for the blocking reads.
 pub struct Consumer {
@@ -48,11 +47,11 @@ impl Consumer {
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(Keys::GROUP).arg(self.name()).arg("COUNT").arg(count);
         command.arg("BLOCK").arg(millis(block).max(1)).arg("STREAMS").arg(self.key()).arg(">");
-        match connection.query::<Option<StreamReadReply>>(&command).await {
+        match connection.query::<Option<Vec<(String, Vec<Value>)>>>(&command).await {
             Ok(reply) => {
                 self.connection = Some(connection);
-                let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-                Ok(entries.map(|entry| self.delivery(entry, 1)).collect())
+                let entries = reply.into_iter().flatten().flat_map(|(_, entries)| entries);
+                Ok(entries.filter_map(|entry| self.delivery(entry)).collect())
             }
             Err(StoreError::NoGroup) => {
                 self.connection = Some(connection);
@@ -82,17 +81,17 @@ impl Consumer {
         for id in before.keys() {
             claim.arg(id);
         }
-        let mut claimed: StreamClaimReply = self.store.redis.query(&claim).await?;
-        if claimed.ids.len() < before.len() {
-            let missing = before.keys().filter(|id| claimed.ids.iter().all(|entry| entry.id != **id));
+        let claimed: Vec<Value> = self.store.redis.query(&claim).await?;
+        let mut claimed: Vec<Delivery> = claimed.into_iter().filter_map(|entry| self.delivery(entry)).collect();
+        if claimed.len() < before.len() {
+            let missing = before.keys().filter(|id| claimed.iter().all(|delivery| delivery.id != **id));
             self.forget_deleted(missing.copied()).await?;
         }
-        claimed.ids.sort_by_key(|entry| position(&entry.id));
-        let deliveries = claimed.ids.into_iter().map(|entry| {
-            let times = before.get(entry.id.as_str()).map_or(1, |times| times + 1);
-            self.delivery(entry, times)
-        });
-        Ok(deliveries.collect())
+        claimed.sort_by_key(|delivery| position(&delivery.id));
+        for delivery in &mut claimed {
+            delivery.deliveries = before.get(delivery.id.as_str()).map_or(1, |times| times + 1);
+        }
+        Ok(claimed)
     }
 
     /// Ends entries that are pending and not in the stream any more: before Redis 7 a claim leaves them pending for ever.
@@ -100,8 +99,8 @@ impl Consumer {
         for id in ids {
             let mut range = redis::cmd("XRANGE");
             range.arg(self.key()).arg(id).arg(id);
-            let found: redis::streams::StreamRangeReply = self.store.redis.query(&range).await?;
-            if found.ids.is_empty() {
+            let found: Vec<Value> = self.store.redis.query(&range).await?;
+            if found.is_empty() {
                 let mut ack = redis::cmd("XACK");
                 ack.arg(self.key()).arg(Keys::GROUP).arg(id);
                 self.store.redis.query::<usize>(&ack).await?;
@@ -118,13 +117,6 @@ impl Consumer {
             Err(StoreError::Refused(error)) if error.code() == Some("BUSYGROUP") => Ok(()),
             other => other,
         }
-    }
-
-    /// Takes or renews the right to be the only reader, for streams whose order matters; a life of zero gives it back.
-    pub async fn lease(&self, life: Duration) -> Result<bool, StoreError> {
-        let mut call = with_keys(&LEASE, &[&self.store.keys.intake_lease]);
-        call.arg(self.name()).arg(millis(life));
-        self.store.reply(&call).await
     }
 
     /// Removes consumers that hold nothing: this one when it ends, and those of processes that died long ago.
@@ -147,19 +139,13 @@ impl Consumer {
         self.stream.key(&self.store.keys)
     }
 
-    fn delivery(&self, entry: StreamId, deliveries: u64) -> Delivery {
-        let fields = entry.map.into_iter().filter_map(|(name, value)| match value {
-            redis::Value::BulkString(bytes) => Some((name, bytes)),
-            redis::Value::SimpleString(text) => Some((name, text.into_bytes())),
-            _ => None,
-        });
-        Delivery {
-            stream: self.stream,
-            id: entry.id,
-            consumer: self.name.clone(),
-            deliveries,
-            fields: fields.collect(),
-        }
+    /// An entry as it was delivered first; `None` for one that was deleted. Others name the fields of what they push: whatever bytes
+    /// these are, the entry is one.
+    fn delivery(&self, entry: Value) -> Option<Delivery> {
+        type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+        let (id, fields): (String, Fields) = redis::from_redis_value(entry).ok()?;
+        let fields = fields.into_iter().map(|(name, value)| (String::from_utf8_lossy(&name).into_owned(), value));
+        Some(Delivery { stream: self.stream, id, consumer: self.name.clone(), deliveries: 1, fields: fields.collect() })
     }
 }
 

@@ -10,7 +10,7 @@ use omni_relay::omni::{ApiKey, Omni, OmniOptions};
 use omni_relay::pipeline::reconcile::{Pace, Tuning};
 use omni_relay::pipeline::stage::{Disposition, Stage};
 use omni_relay::pipeline::{Directory, KeyRing, Process, Submitter, Switch};
-use omni_relay::runtime::{Clock, Readiness};
+use omni_relay::runtime::{Clock, Lifecycle, Readiness};
 use omni_relay::store::budget::Quota;
 use omni_relay::store::delivery::Stream;
 use omni_relay::store::streams::Consumer;
@@ -48,9 +48,11 @@ fn stages(bed: &Bed) -> (Submitter, Process) {
         weight: Box::new(|_| 1),
         switch: Switch::new(Readiness::new().register("operator")),
         short: Mutex::default(),
+        stop: Lifecycle::new().stop_handle(),
     };
     let (store, clock) = (bed.store.clone(), Clock::system());
-    let process = Process { store, omni, keys, clock, inline_max: 1, patience: (1, Duration::ZERO) };
+    let stop = Lifecycle::new().stop_handle();
+    let process = Process { store, omni, keys, clock, inline_max: 1, patience: (1, Duration::ZERO), stop };
     (submitter, process)
 }
 

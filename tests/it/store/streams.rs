@@ -180,15 +180,15 @@ async fn one_replica_at_a_time_reads_in_order() {
     let bed = Bed::new().await;
     let (first, second) = (bed.consumer(Stream::Intake, "first").await, bed.consumer(Stream::Intake, "second").await);
     let life = Duration::from_millis(300);
-    assert!(first.lease(life).await.unwrap());
-    assert!(!second.lease(life).await.unwrap());
-    assert!(first.lease(life).await.unwrap(), "its holder renews it");
-    assert!(!second.lease(life).await.unwrap());
+    assert!(bed.store.lease(first.name(), life).await.unwrap());
+    assert!(!bed.store.lease(second.name(), life).await.unwrap());
+    assert!(bed.store.lease(first.name(), life).await.unwrap(), "its holder renews it");
+    assert!(!bed.store.lease(second.name(), life).await.unwrap());
     let give_up = Instant::now() + 10 * life;
-    while !second.lease(life).await.unwrap() {
+    while !bed.store.lease(second.name(), life).await.unwrap() {
         assert!(Instant::now() < give_up, "the lease of a dead replica never ends");
     }
-    assert!(!first.lease(life).await.unwrap(), "two hold it");
+    assert!(!bed.store.lease(first.name(), life).await.unwrap(), "two hold it");
 }
 
 async fn blocked_clients(store: &omni_relay::store::Store, wanted: usize) {

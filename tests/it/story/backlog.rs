@@ -1,7 +1,10 @@
 //! A backlog that is full: who is turned away, who waits, and what they are told.
 
+use std::time::Duration;
+
 use omni_relay::simulator::User;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::world::{Asked, MODEL, Setting, World, eventually, text};
 
@@ -118,17 +121,27 @@ async fn while_nobody_has_room_pushed_prompts_wait_in_their_stream_and_in_their_
     full(&world, "prompts", 100_000).await;
     pushed(&world, "acme", "first").await;
     pushed(&world, "globex", "second").await;
-    let pending = async |world: &World| {
+    // How often each was delivered.
+    let pending = async |world: &World| -> Vec<usize> {
         let mut command = redis::cmd("XPENDING");
-        command.arg(format!("{{{}}}:intake", world.namespace)).arg("relay");
-        let pending: redis::streams::StreamPendingReply = world.redis(&command).await;
-        pending.count()
+        command.arg(format!("{{{}}}:intake", world.namespace)).arg("relay").arg("-").arg("+").arg(10);
+        let pending: redis::streams::StreamPendingCountReply = world.redis(&command).await;
+        pending.ids.into_iter().map(|entry| entry.times_delivered).collect()
     };
-    eventually("the first is held", async || (pending(&world).await == 1).then_some(())).await;
+    eventually("the first is held", async || (pending(&world).await == [1]).then_some(())).await;
+    // Whoever holds it keeps it, however many would like to.
+    let other = world.replica().await;
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        assert_eq!(pending(&world).await, [1]);
+        sleep(Duration::from_millis(50)).await;
+    }
+    let _ = other.stop(Duration::from_secs(5)).await;
     // A stop does not wait for room, and does not lose what waits for it.
     let _ = world.stop().await;
-    assert_eq!(pending(&world).await, 1);
+    assert_eq!(pending(&world).await, [0], "what held it back is not its fault");
     world.start().await;
+    eventually("it is held again", async || (pending(&world).await == [1]).then_some(())).await;
     assert!(world.entries("acme/first").await.is_empty() && world.letters().await.is_empty());
     full(&world, "prompts", -100_000).await;
     answered(&world, "globex/second").await;

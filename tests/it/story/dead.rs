@@ -58,6 +58,21 @@ async fn a_letter_of_a_job_created_elsewhere_names_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pushed_entry_of_very_many_fields_is_kept_and_replayed() {
+    let world = World::new().await;
+    let mut push = redis::cmd("XADD");
+    push.arg(format!("{{{}}}:intake", world.namespace)).arg("*").arg("data").arg("{}");
+    for n in 0..5_000 {
+        push.arg(format!("field-{n}")).arg("x");
+    }
+    let _: String = world.redis(&push).await;
+    let letter = eventually("it is refused", async || world.letters().await.pop()).await;
+    assert_eq!(world.replay(&letter).await, (202, json!("replayed")));
+    let again = eventually("it is refused again", async || world.letters().await.pop().filter(|one| *one != letter));
+    again.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replayed_letters_are_answered_once() {
     let world = World::new().await;
     let all = dead(&world, 6).await;

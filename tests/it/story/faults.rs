@@ -157,6 +157,42 @@ async fn redis_goes_away_and_comes_back() {
     world.start().await;
 }
 
+/// What Omni answered is in hand while Redis is away, and told when it is back: nobody asks Omni again for it, and nobody has
+/// to find out what became of a create.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_omni_answered_outlives_a_redis_that_is_away() {
+    let redis = TestRedis::start().await;
+    let way = Proxy::start(redis.url()).await;
+    let latency = Duration::from_millis(300);
+    let world = World::with(Setting { latency: latency..=latency, ..Setting::on(way.url()) }).await;
+    let away_while = async |what: (&'static str, &'static str), before: usize| {
+        world.sim.until(|sim| (sim.count(what.0, what.1) == before + 1).then_some(())).await;
+        way.cut();
+        eventually("readiness falls", async || (world.get("/readyz").await.status() == 503).then_some(())).await;
+        way.mend();
+        eventually("readiness is back", async || (world.get("/readyz").await.status() == 200).then_some(())).await;
+    };
+
+    let result = world.ask("revenue by region").await;
+    away_while(("GET", "/result"), 0).await;
+    world.eventually_answered(&result).await;
+    assert_eq!(world.sim.count("GET", "/result"), 1);
+
+    world.sim.next_job(Behaviour::new().held());
+    let created = world.ask("revenue by month").await;
+    away_while(("POST", "/jobs"), 1).await;
+    world.eventually_in(&created, "submitted").await;
+    assert_eq!(world.sim.count("GET", "/conversations"), 0, "its job had to be looked for");
+    world.sim.release(held_job(&world));
+    world.eventually_answered(&created).await;
+
+    world.sim.fault(Fault::new("POST", "/jobs", FaultKind::Status(429, Some(1))).times(1));
+    let refused = world.ask("revenue by product").await;
+    away_while(("POST", "/jobs"), 2).await;
+    world.eventually_answered(&refused).await;
+    assert_eq!(world.sim.count("POST", "/jobs"), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_silent_is_left_and_found_again() {
     let redis = TestRedis::private().await;

@@ -69,6 +69,9 @@ async fn an_entry_that_is_no_prompt_blocks_nobody() {
     let mut command = redis::cmd("XADD");
     command.arg(format!("{{{}}}:intake", world.namespace)).arg("*").arg("prompt").arg("no data field");
     let _: String = world.redis(&command).await;
+    let mut command = redis::cmd("XADD");
+    command.arg(format!("{{{}}}:intake", world.namespace)).arg("*").arg(b"\xff\xfe").arg("no text");
+    let _: String = world.redis(&command).await;
     world.push(&prompt("pushed", "revenue by region").to_string()).await;
     let id = crate::world::text(&first_entry(&world, "pushed").await["data"], "promptId");
     world.eventually_answered(&Asked { id, conversation: "pushed".into() }).await;
@@ -77,7 +80,7 @@ async fn an_entry_that_is_no_prompt_blocks_nobody() {
         reasons.push(world.letter(&id).await["reason"].clone());
     }
     reasons.sort();
-    assert_eq!(reasons, ["invalid_prompt", "malformed"]);
+    assert_eq!(reasons, ["invalid_prompt", "malformed", "malformed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,31 @@
+//! Repeats a move while Redis is away, where what it takes is in hand and could not be had again, or only at the price of
+//! another request to Omni.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::runtime::{Stop, chain};
+use crate::store::StoreError;
+
+/// Pause between attempts while Redis is away.
+pub(super) const AWAY: Duration = Duration::from_millis(200);
+
+/// Until Redis answers, or a stop is asked for. `attempt` is safe to repeat.
+pub(super) async fn insist<T, F>(stop: &Stop, attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match attempt().await {
+            Err(error) if error.passes() && !stop.is_requested() => {
+                debug!(error = %chain(&error), "waiting for redis");
+                tokio::select! {
+                    () = tokio::time::sleep(AWAY) => {}
+                    () = stop.requested() => {}
+                }
+            }
+            other => return other,
+        }
+    }
+}
