@@ -104,7 +104,7 @@ impl Store {
         let (record, job) = (keys.prompt(&text), keys.job(job_id.unwrap_or_default()));
         let (key_id, quota) = budget.unwrap_or_default();
         let [granted, _, _, state] = keys.budget(key_id);
-        let mut call = with_keys(&FINISH, &[&record, &job, &keys.inbox, &granted, &state]);
+        let mut call = with_keys(&FINISH, &[&record, &job, &keys.inbox, &granted, &state, &keys.deadlines]);
         call.arg(&text).arg(job_id.unwrap_or_default()).arg(now).arg(Phase::Finishing.sources());
         call.arg(millis(self.policy.retention * 2));
         call.arg(from.map(Delivery::id).unwrap_or_default()).arg(from.map(Delivery::consumer).unwrap_or_default());

@@ -51,8 +51,7 @@ pub async fn run(reconciler: Reconciler, stop: Stop) -> Result<(), StoreError> {
     let mut looks = FuturesUnordered::new();
     while !stop.is_requested() {
         let (taken, pause) = {
-            let free = if reconciler.switch.drains() { 0 } else { HANDS - looks.len() };
-            let take = reconciler.take(free);
+            let take = reconciler.take(HANDS - looks.len());
             tokio::pin!(take);
             loop {
                 tokio::select! {
@@ -84,6 +83,9 @@ pub async fn run(reconciler: Reconciler, stop: Stop) -> Result<(), StoreError> {
 impl Reconciler {
     async fn take(&self, free: usize) -> (Vec<PromptId>, Duration) {
         let (now, idle) = (self.clock.now_ms(), self.pace.tuning.idle);
+        if self.switch.drains() {
+            return (Vec::new(), idle);
+        }
         match self.store.take_checks(now, free, now + millis(self.pace.tuning.lease)).await {
             Ok(taken) => {
                 let next = taken.next.map(|next| Duration::from_millis(next.saturating_sub(now).max(1)));

@@ -32,7 +32,7 @@ if ARGV[5] ~= '' then
   if owner and owner ~= ARGV[3] then return {'bound', owner} end
   if slot[2] and slot[2] ~= ARGV[5] then return {'rebound'} end
   if slot[3] and not slot[2] then return {'rebound'} end
-  if not owner and not slot[2] and ARGV[22] == '' then return {'unknown'} end
+  if not slot[2] and ARGV[22] == '' then return {'unknown'} end
 end
 
 local held_back = redis.call('HMGET', KEYS[11], 'prompts', 'bytes', 'prompts:' .. ARGV[2], 'bytes:' .. ARGV[2])

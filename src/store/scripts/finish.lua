@@ -1,5 +1,5 @@
 -- finish: a final state of the job is known; adopts the job of a create whose outcome was unknown.
--- KEYS 1 record 2 job 3 inbox 4 granted and 5 state of a key's budget
+-- KEYS 1 record 2 job 3 inbox 4 granted and 5 state of a key's budget 6 deadlines
 -- ARGV 1 promptId 2 jobId or '' 3 now 4 phases that may finish 5 life of job, ms 6 entry or '' 7 consumer
 --      8 how long a create may take to be recorded, ms 9 the key that the budget is of, or '': nothing will be asked of Omni
 --      10 limit and 11 window, ms, of the budget
@@ -20,6 +20,8 @@ if ARGV[2] ~= '' and not known[2] then
   redis.call('HSET', KEYS[1], 'jobId', ARGV[2])
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[5])
 end
+-- A dead letter has no next check.
+if known[1] == 'dead' then redis.call('ZADD', KEYS[6], ARGV[3], ARGV[1]) end
 if known[1] ~= 'finishing' then
   known[1] = 'finishing'
   redis.call('HSET', KEYS[1], 'phase', 'finishing', 'at:finishing', ARGV[3])

@@ -23,11 +23,11 @@ if ARGV[16] ~= '' then
   redis.call('HSET', KEYS[1], 'request', ARGV[16], 'metadata', ARGV[17])
 end
 
+if not phase or ARGV[4] == 'entry' then redis.call('XADD', KEYS[5], '*', unpack(ARGV, 18)) end
 redis.call('ZREM', KEYS[6], id)
 audit(KEYS[11], ARGV[12], 'replay', id, ARGV[14])
 count(run, 'replayed')
 if not phase then
-  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 18))
   redis.call('DEL', KEYS[7])
   redis.call('HSET', KEYS[7], 'closed', 'replayed', 'tenant', ARGV[7], 'conversation', ARGV[10])
   redis.call('PEXPIRE', KEYS[7], ARGV[11])
@@ -40,11 +40,9 @@ redis.call('PEXPIRE', KEYS[7], ARGV[11])
 redis.call('HINCRBY', KEYS[2], 'dead', -1)
 redis.call('PERSIST', KEYS[2])
 local to, check = 'finishing', ARGV[6]
-if ARGV[4] == 'entry' then
-  redis.call('XADD', KEYS[5], '*', unpack(ARGV, 18))
-elseif redis.call('HEXISTS', KEYS[1], 'jobId') == 1 then
+if ARGV[4] ~= 'entry' and redis.call('HEXISTS', KEYS[1], 'jobId') == 1 then
   to, check = 'submitted', ARGV[5]
-else
+elseif ARGV[4] ~= 'entry' then
   if ARGV[9] ~= '' then redis.call('HSETNX', KEYS[2], 'user', ARGV[9]) end
   local free = redis.call('HEXISTS', KEYS[2], 'active') == 0 and redis.call('LLEN', KEYS[3]) == 0
   to = free and 'queued' or 'waiting'

@@ -117,7 +117,9 @@ async fn a_later_failure_joins_the_history() {
     let _ = bed.store.done(&next(&mut inbox).await).await.unwrap();
     // Its webhook comes, and cannot be processed either.
     let delivery = bed.inbox(&mut inbox).await;
+    assert_eq!(bed.deadline(id).await, None);
     bed.store.finish(None, (id, None), NOW + 10, Duration::ZERO, None).await.unwrap();
+    assert!(bed.deadline(id).await.is_some(), "who is not finished has a next check");
     assert_eq!(bury(&bed, &delivery, id, NOW + 20).await, Settled::Yes);
     let fields = kept(&bed, &id.to_string()).await;
     assert_eq!((fields["stage"].as_str(), fields["history"].lines().count()), ("process", 2));

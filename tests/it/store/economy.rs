@@ -22,7 +22,7 @@ use crate::redis::TestRedis;
 const COSTS: [(&str, u64); 8] = [
     ("accept", 11),
     ("announce", 7),
-    ("send", 7),
+    ("send", 6),
     ("sent", 14),
     ("receive", 5),
     ("finish", 10),

@@ -83,6 +83,20 @@ async fn what_omni_did_not_take_is_queued_even_when_its_entry_is_gone() {
     assert_eq!(bed.store.send(&again, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
 }
 
+/// The prompt was given up and replayed, and then Omni's answer to its first create was recorded after all.
+#[tokio::test]
+async fn a_prompt_whose_job_is_known_is_not_sent_again() {
+    let bed = Bed::new().await;
+    let mut submit = bed.consumer(Stream::Prompts, "s").await;
+    let id = bed.accept("c").await;
+    let delivery = next(&mut submit).await;
+    let record = bed.record(id).await;
+    assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Queued));
+    let sent = bed.store.send(&delivery, &record, "key", None, NOW + 5, NOW + 9).await.unwrap();
+    assert_eq!((sent, bed.phase(id).await), (Send::Not(Phase::Submitted), Phase::Submitted));
+    assert_eq!(bed.deadline(id).await, Some(1_900_000_000_128.0), "it is looked at at once");
+}
+
 #[tokio::test]
 async fn the_second_prompt_continues_the_conversation_of_the_first() {
     let bed = Bed::new().await;
