@@ -45,13 +45,13 @@ struct Row<'a> {
 pub struct UserSearch {
     start: usize,
     pages: usize,
-    /// At the spelling of the path that is not the usual one.
-    other: bool,
+    /// Whether the path is in lower case; `None`: as it was where it was known last.
+    lower: Option<bool>,
 }
 
 impl Default for UserSearch {
     fn default() -> Self {
-        Self { start: 1, pages: 0, other: false }
+        Self { start: 1, pages: 0, lower: None }
     }
 }
 
@@ -62,8 +62,10 @@ pub enum UserPage {
     Found(Uuid),
     /// No such user exists.
     Nobody,
-    /// Not here: Omni ignored the filter, and there is another page; or it does not know the path, and there is another spelling.
+    /// Not here: Omni ignored the filter, and there is another page.
     More(UserSearch),
+    /// Omni does not know the path. There is another spelling of it.
+    Elsewhere(UserSearch),
 }
 
 impl Omni {
@@ -77,15 +79,15 @@ impl Omni {
         search: UserSearch,
     ) -> Result<UserPage, OmniError> {
         let filter = format!("embedExternalId eq \"{}\"", escape(external_id));
-        let lower = self.lower_users.load(Ordering::Relaxed) != search.other;
+        let lower = search.lower.unwrap_or_else(|| self.lower_users.load(Ordering::Relaxed));
         let request = self.request(Method::GET, key, PATHS[usize::from(lower)]).query(&[
             ("filter", filter.as_str()),
             ("count", &PAGE.to_string()),
             ("startIndex", &search.start.to_string()),
         ]);
         let body = match self.call(Operation::Users, request, MAX_ANSWER).await {
-            Err(OmniError::Refused { status, .. }) if status.as_u16() == 404 && !search.other => {
-                return Ok(UserPage::More(UserSearch { other: true, ..search }));
+            Err(OmniError::Refused { status, .. }) if status.as_u16() == 404 && search.lower.is_none() => {
+                return Ok(UserPage::Elsewhere(UserSearch { lower: Some(!lower), ..search }));
             }
             answer => answer?,
         };
@@ -106,7 +108,7 @@ impl Omni {
         if pages == MOST_PAGES {
             return Err(OmniError::UserListTooLong { seen: next - 1 });
         }
-        Ok(UserPage::More(UserSearch { start: next, pages, other: false }))
+        Ok(UserPage::More(UserSearch { start: next, pages, lower: Some(lower) }))
     }
 }
 

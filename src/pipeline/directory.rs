@@ -190,7 +190,7 @@ impl Directory {
             search = match self.keys.heard(permit, page).await? {
                 UserPage::Found(id) => return Ok(Some(id)),
                 UserPage::Nobody => return Ok(None),
-                UserPage::More(search) => search,
+                UserPage::More(search) | UserPage::Elsewhere(search) => search,
             };
             further = self.keys.finish(Some(permit.key().id())).await?;
             permit = &further;

@@ -12,7 +12,7 @@ use super::check::{Check, count, unseen};
 use super::judge::{clocks, remedy, server, stage};
 use crate::model::letter::LetterFilter;
 use crate::model::run::Groups;
-use crate::omni::{Omni, UserSearch, post_signed, test_event};
+use crate::omni::{Omni, UserPage, UserSearch, post_signed, test_event};
 use crate::pipeline::keyring::{Halt, KeyRing};
 use crate::runtime::{Clock, chain};
 use crate::store::Store;
@@ -201,22 +201,27 @@ impl Doctor {
             Err(error) => return unseen(NAME, &error),
         };
         for (id, _) in &rooms {
-            let permit = match self.keys.poll(Some(id), 1).await {
-                Ok(permit) => permit,
-                Err(halt) => {
-                    let advice = "see the budget below: Omni was not asked, so as not to take what answers need";
-                    return Check::warn(NAME, format!("not asked: {halt}"), advice);
-                }
-            };
             let nobody = format!("omni-relay-doctor-{}", Uuid::new_v4().simple());
-            let answer = self.omni.look_for_user(permit.key(), &nobody, UserSearch::default()).await;
-            let answer = match self.keys.heard(&permit, answer).await {
-                Ok(_) => continue,
-                Err(Halt::Omni(error)) => error,
-                Err(error) => return unseen(NAME, &error),
-            };
-            let (seen, advice) = (format!("key {}: {answer}", permit.key().id()), remedy(&answer));
-            return Check::fail(NAME, seen, advice);
+            let mut search = UserSearch::default();
+            loop {
+                let permit = match self.keys.poll(Some(id), 1).await {
+                    Ok(permit) => permit,
+                    Err(halt) => {
+                        let advice = "see the budget below: Omni was not asked, so as not to take what answers need";
+                        return Check::warn(NAME, format!("not asked: {halt}"), advice);
+                    }
+                };
+                let answer = self.omni.look_for_user(permit.key(), &nobody, search).await;
+                match self.keys.heard(&permit, answer).await {
+                    Ok(UserPage::Elsewhere(other)) => search = other,
+                    Ok(_) => break,
+                    Err(Halt::Omni(error)) => {
+                        let (seen, advice) = (format!("key {}: {error}", permit.key().id()), remedy(&error));
+                        return Check::fail(NAME, seen, advice);
+                    }
+                    Err(error) => return unseen(NAME, &error),
+                }
+            }
         }
         Check::ok(NAME, format!("it answers, and takes {}", count(rooms.len(), "key")))
     }

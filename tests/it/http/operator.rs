@@ -193,6 +193,24 @@ async fn an_examination_finds_all_well_and_says_what_is_not() {
 }
 
 #[tokio::test]
+async fn an_examination_asks_for_users_at_both_spellings() {
+    let relay = Relay::start().await;
+    let fault = |path| {
+        let kind = omni_relay::simulator::FaultKind::Status(404, None);
+        relay.sim.fault(omni_relay::simulator::Fault::new("GET", path, kind));
+    };
+    let omni = async || {
+        let seen: Value = relay.post("/v1/doctor", "").send().await.unwrap().json().await.unwrap();
+        seen["checks"].as_array().unwrap().iter().find(|check| check["name"] == "omni").unwrap()["state"].clone()
+    };
+    assert_eq!(omni().await, "ok");
+    // The simulator knows the other spelling no better.
+    fault("/Users");
+    assert_eq!(omni().await, "fail");
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn an_examination_tells_a_wrong_address_from_a_wrong_key() {
     let other = Relay::start().await;
     // A relay answers there, with the same secret and another namespace.

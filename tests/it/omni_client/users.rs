@@ -26,7 +26,7 @@ async fn find_at(stub: &Stub, external_id: &str) -> Result<Option<Uuid>, OmniErr
         match stub.omni().look_for_user(&key(), external_id, search).await? {
             UserPage::Found(id) => return Ok(Some(id)),
             UserPage::Nobody => return Ok(None),
-            UserPage::More(next) => search = next,
+            UserPage::More(next) | UserPage::Elsewhere(next) => search = next,
         }
     }
 }
@@ -57,8 +57,10 @@ async fn an_instance_that_spells_the_path_in_lower_case_is_found_and_remembered(
     .await;
     let omni = stub.omni();
     let look = async |search| omni.look_for_user(&key(), "user-123", search).await.unwrap();
-    let UserPage::More(other) = look(UserSearch::default()).await else { panic!("the path is not known") };
-    assert_eq!(look(other).await, UserPage::Found(USER));
+    // Two at a time, step by step.
+    let UserPage::Elsewhere(other) = look(UserSearch::default()).await else { panic!("the path is known") };
+    let UserPage::Elsewhere(second) = look(UserSearch::default()).await else { panic!("the path is known") };
+    assert_eq!([look(other).await, look(second).await], [UserPage::Found(USER); 2]);
     assert_eq!(look(UserSearch::default()).await, UserPage::Found(USER), "at once");
 }
 
