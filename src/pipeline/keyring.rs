@@ -185,6 +185,11 @@ impl KeyRing {
         self.own(id, Errand::Poll, requests).await
     }
 
+    /// Whether a permit that was not used yet still counts, and will when its request arrives.
+    pub fn holds(&self, permit: &Permit<'_>) -> bool {
+        permit.since.elapsed() < self.quota.window / 2
+    }
+
     /// What Omni answered to a request.
     pub async fn heard<T>(&self, permit: &Permit<'_>, answer: Result<T, OmniError>) -> Result<T, Halt> {
         let Permit { key, at, since } = permit;

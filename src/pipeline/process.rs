@@ -215,10 +215,15 @@ impl Process {
 
     async fn answered(&self, subject: &mut Subject, mut result: JobResult) -> Ended {
         // A follow-up must find Omni's conversation, which is not known where the create's answer was never read. And where the
-        // result says nothing, the status may.
-        if subject.conversation_id.is_none() || result.message.is_none() {
-            let status = self.status(subject).await?;
-            result.message = result.message.or(status.result_summary);
+        // result says nothing, the status may: where that cannot be seen at all, it is an answer without words.
+        let needed = subject.conversation_id.is_none();
+        if needed || result.message.is_none() {
+            match self.status(subject).await {
+                Ok(status) => result.message = result.message.or(status.result_summary),
+                Err(Halt::Omni(OmniError::NotFound | OmniError::Refused { .. } | OmniError::BadBody { .. }))
+                    if !needed => {}
+                Err(halt) => return Err(halt),
+            }
         }
         if subject.chat_url.is_none() {
             subject.chat_url.clone_from(&result.omni_chat_url);
@@ -274,7 +279,7 @@ impl Process {
         failpoint::hit("process.publish").await;
         // The result is in hand, and was paid for.
         let publish = || self.store.publish(subject.prompt_id, &entry, end.payload.as_deref());
-        let published = insist(&self.stop, publish).await?;
+        let published = insist(|| !self.stop.is_requested(), publish).await?;
         failpoint::hit("process.published").await;
         if published.new {
             info!(prompt.id = %subject.prompt_id, conversation.id = %subject.conversation, kind = end.kind.as_str(), "published");

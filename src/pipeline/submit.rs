@@ -24,7 +24,7 @@ use crate::runtime::traces::{self, SpanKind};
 use crate::runtime::{Clock, Stop, failpoint, hasten};
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::record::Record;
-use crate::store::submit::{Job, Recorded, Send};
+use crate::store::submit::{Job, Recorded, Send, Sender};
 use crate::store::{Store, StoreError};
 
 /// Where Omni's webhooks go.
@@ -131,13 +131,14 @@ impl Submitter {
                 attachments => attachments,
             },
         };
-        let key_id = acting.permit.key().id();
+        let (sender, asks_as) = (Sender::default(), (acting.permit.key().id(), acting.user_id));
         let send = || {
             let now = self.clock.now_ms();
-            self.store.send(delivery, record, key_id, acting.user_id, now, self.pace.sending_check(now))
+            self.store.send(delivery, record, &sender, asks_as, now, self.pace.sending_check(now))
         };
-        // Its place in the budget is in hand, and goes back to nobody.
-        let conversation_id = match insist(&self.stop, send).await? {
+        // Its place in the budget is in hand, for as long as it counts.
+        let goes_on = || !self.stop.is_requested() && self.keys.holds(&acting.permit);
+        let conversation_id = match insist(goes_on, send).await? {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),
             Send::Cancelled => return Ok(Sent::Decided(cancelled(record))),
@@ -158,8 +159,8 @@ impl Submitter {
             }
             Err(halt) => {
                 // Nobody else will know that Omni did not take it.
-                let unsend = || self.store.unsend(delivery, record.id, self.clock.now_ms());
-                let given_up = insist(&self.stop, unsend).await?;
+                let unsend = || self.store.unsend(delivery, record.id, &sender, self.clock.now_ms());
+                let given_up = insist(|| !self.stop.is_requested(), unsend).await?;
                 Ok(if given_up { Sent::Decided(cancelled(record)) } else { Sent::NotTaken(halt) })
             }
         }
@@ -202,7 +203,7 @@ impl Submitter {
             Job { job_id: &job_id, conversation_id: &conversation_id, chat_url: created.omni_chat_url.as_deref() };
         let now = self.clock.now_ms();
         let check = self.pace.submitted_check(record, now, self.keys.scarcity(None));
-        match insist(&self.stop, || self.store.sent(record, job, now, check)).await? {
+        match insist(|| !self.stop.is_requested(), || self.store.sent(record, job, now, check)).await? {
             Recorded::In(_) => {
                 info!(prompt.id = %record.id, job.id = job_id, "job created");
                 failpoint::hit("submit.recorded").await;

@@ -200,9 +200,7 @@ impl<S: Stage> Worker<S> {
                     Ok(Disposition::Hold { pause, cause }) => {
                         debug!(%cause, ?pause, "waiting");
                         self.pause(pause).await;
-                        // Whoever reads next has it: what holds it back is not its fault.
-                        if self.stop.is_requested() || self.gate.switch().drains() {
-                            drop(self.store.forgive(delivery).await);
+                        if self.hands_on(delivery).await {
                             return "pending";
                         }
                     }
@@ -210,6 +208,12 @@ impl<S: Stage> Worker<S> {
                     // What must stay in order is not put aside: it stays pending, and is claimed again.
                     Err(error) if !error.passes() && !S::IN_ORDER => {
                         break Disposition::Retry { error: error.to_string(), not_before: None };
+                    }
+                    Err(error) if error.passes() && S::IN_ORDER => {
+                        self.pause(AWAY).await;
+                        if self.hands_on(delivery).await {
+                            return "pending";
+                        }
                     }
                     Err(error) => {
                         if let Some(outcome) = self.obstacle(&error).await {
@@ -229,6 +233,16 @@ impl<S: Stage> Worker<S> {
                 }
             }
         }
+    }
+
+    /// Whether another replica is to go on with what is handled in its place here. What holds it back is not its fault: its
+    /// deliveries are counted anew.
+    async fn hands_on(&self, delivery: &Delivery) -> bool {
+        let leaves = self.stop.is_requested() || self.gate.switch().drains();
+        if leaves {
+            drop(self.store.forgive(delivery).await);
+        }
+        leaves
     }
 
     /// `None`: try again. Whatever does not pass leaves the delivery pending, under this label.

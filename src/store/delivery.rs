@@ -12,16 +12,12 @@ use super::accept::millis;
 use super::keys::Keys;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
-use crate::model::entry::TRACE;
 use crate::model::{Cause, Envelope, PromptId, Submit};
 
 static DONE: Move = script!("done");
 static RENEW: Move = script!("renew");
 static LEASE: Move = script!("lease");
 static DEFER: Move = script!("defer");
-
-/// Most fields of an entry that are put back with it.
-const MOST_FIELDS: usize = 1000;
 
 /// The streams that stages read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,15 +100,13 @@ impl Delivery {
         self.fields.get(name).map(Vec::as_slice)
     }
 
-    /// The entry's fields as JSON, `[[name, base64 of the value]]`; `None` where it is what its stage reads and nothing else. Of more
-    /// than a script can be told, those that are read.
+    /// The entry's fields as JSON, `[[name, base64 of the value]]`; `None` where it is what its stage reads and nothing else.
     pub(super) fn fields(&self) -> Option<String> {
         if self.fields.len() == 1 && self.fields.contains_key(self.stream.field()) {
             return None;
         }
-        let read = |name: &str| name == self.stream.field() || name == TRACE;
-        let told = self.fields.iter().filter(|(name, _)| self.fields.len() <= MOST_FIELDS || read(name));
-        let fields: Vec<(&str, String)> = told.map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
+        let fields: Vec<(&str, String)> =
+            self.fields.iter().map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
         serde_json::to_string(&fields).ok()
     }
 

@@ -16,11 +16,14 @@ use utoipa::ToSchema;
 use super::delivery::Stream;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
+use crate::model::entry::TRACE;
 use crate::model::letter::{Letter, LetterFilter};
 use crate::model::{Attempt, Conversation, PromptId, Tenant};
 
 static PAGE: Move = script!("page");
 
+/// Most fields of an entry that are put back with it.
+const MOST_FIELDS: usize = 1000;
 /// What is looked at per step, and at most per call: a filter that fits few of many answers part of a page.
 pub(super) const STEP: usize = 100;
 const MOST_LOOKED_AT: usize = 2000;
@@ -99,10 +102,13 @@ pub struct WholeLetter {
 }
 
 impl WholeLetter {
-    /// The fields of the entry that its stage read.
+    /// The fields of the entry that its stage read, as many as a script can be told: first those that count.
     pub fn entry(&self) -> Vec<(String, Vec<u8>)> {
         let field = Stream::of_stage(&self.letter.stage).unwrap_or(Stream::Prompts).field();
-        self.fields.clone().unwrap_or_else(|| vec![(field.to_owned(), self.original.clone())])
+        let mut fields = self.fields.clone().unwrap_or_else(|| vec![(field.to_owned(), self.original.clone())]);
+        fields.sort_by_key(|(name, _)| name != field && name != TRACE);
+        fields.truncate(MOST_FIELDS);
+        fields
     }
 }
 

@@ -22,6 +22,16 @@ static REFUSE: Move = script!("refuse");
 const INSIST: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// Who sends a create, once: what it marked is told from what another handler of the same prompt did.
+#[derive(Debug)]
+pub struct Sender(String);
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self(format!("{:016x}", fastrand::u64(..)))
+    }
+}
+
 /// Whether a create may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Send {
@@ -83,26 +93,25 @@ impl Store {
     }
 
     /// `queued → sending`, for the holder of the delivery alone. An answer that is lost on the way is asked for again, as
-    /// whoever finds `sending` and is not its sender must not send. What kept it from being read, as the record in hand says, is
-    /// written with it.
+    /// whoever finds `sending` and is not its `sender` must not send. What kept it from being read, as the record in hand says, is
+    /// written with it. Safe to repeat by the same sender, which has not sent yet.
     pub async fn send(
         &self,
         delivery: &Delivery,
         record: &Record,
-        key_id: &str,
-        user_id: Option<Uuid>,
+        sender: &Sender,
+        (key_id, user_id): (&str, Option<Uuid>),
         now: u64,
         next_check: u64,
     ) -> Result<Send, StoreError> {
         let keys = &self.keys;
         let id = record.id.to_string();
         let slot = keys.slot(&record.conversation);
-        let sender = format!("{:016x}", fastrand::u64(..));
         let mut call = with_keys(&SEND, &[&keys.prompt(&id), &slot, &keys.deadlines, &keys.prompts]);
         call.arg(&id).arg(delivery.id()).arg(delivery.consumer()).arg(now).arg(next_check).arg(key_id);
-        call.arg(Phase::Sending.sources()).arg(&sender).arg(user_id.map(|id| id.to_string()).unwrap_or_default());
+        call.arg(Phase::Sending.sources()).arg(&sender.0).arg(user_id.map(|id| id.to_string()).unwrap_or_default());
         call.arg(record.held.map_or("", Cause::as_str));
-        let words = self.insist(&call, delivery, record.id, now, &sender).await?;
+        let words = self.insist(&call, delivery, record.id, now, sender).await?;
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["go", ""] => Ok(Send::Go(None)),
             ["go", conversation_id] => Ok(Send::Go(Some((*conversation_id).to_owned()))),
@@ -114,17 +123,19 @@ impl Store {
         }
     }
 
-    /// `sending → queued`: only where it is certain that Omni took nothing. The delivery stays the caller's; where it is
-    /// not any more (claimed and ended meanwhile by somebody who found `sending`), the prompt is queued again. Answers
-    /// whether somebody asked to cancel it meanwhile.
-    pub async fn unsend(&self, delivery: &Delivery, id: PromptId, now: u64) -> Result<bool, StoreError> {
+    /// `sending → queued`, by its sender: only where it is certain that Omni took nothing. The delivery stays the caller's; where
+    /// it is not any more (claimed and ended meanwhile by somebody who found `sending`), the prompt is queued again. Answers
+    /// whether somebody asked to cancel it meanwhile. Safe to repeat: what another sends by then stays as it is.
+    pub async fn unsend(
+        &self,
+        delivery: &Delivery,
+        id: PromptId,
+        sender: &Sender,
+        now: u64,
+    ) -> Result<bool, StoreError> {
         let id = id.to_string();
-        self.unsend_as(delivery, &id, now, "").await
-    }
-
-    async fn unsend_as(&self, delivery: &Delivery, id: &str, now: u64, sender: &str) -> Result<bool, StoreError> {
-        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(id), &self.keys.prompts]);
-        call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(id).arg(sender);
+        let mut call = with_keys(&UNSEND, &[&self.keys.prompt(&id), &self.keys.prompts]);
+        call.arg(now).arg(delivery.id()).arg(delivery.consumer()).arg(id).arg(&sender.0);
         Ok(self.reply::<i64>(&call).await? == 2)
     }
 
@@ -135,13 +146,13 @@ impl Store {
         delivery: &Delivery,
         id: PromptId,
         now: u64,
-        sender: &str,
+        sender: &Sender,
     ) -> Result<Vec<String>, StoreError> {
         let give_up = Instant::now() + INSIST;
         loop {
             match self.durably(call, &self.keys.replicated).await {
                 Err(StoreError::NotReplicated) => {
-                    self.unsend_as(delivery, &id.to_string(), now, sender).await?;
+                    self.unsend(delivery, id, sender, now).await?;
                     return Err(StoreError::NotReplicated);
                 }
                 Err(error) if error.passes() && Instant::now() < give_up => sleep(AGAIN).await,

@@ -4,7 +4,7 @@ use omni_relay::model::{EntryType, Envelope, Event, Phase, PromptId, Submit, Ver
 use omni_relay::store::cancel::Cancelled;
 use omni_relay::store::delivery::{Settled, Stream};
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::{Job, Send};
+use omni_relay::store::submit::{Job, Send, Sender};
 
 use super::bed::{Bed, NOW, next, prompt_of, until};
 use super::bury::bury;
@@ -56,7 +56,7 @@ async fn who_is_queued_is_not_sent_and_hands_the_conversation_on() {
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
     assert_eq!(cancel(&bed, id).await, Cancelled::Ended);
-    let sent = bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    let sent = bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
     assert_eq!(sent, Send::Not(Phase::Finishing), "asked although nobody wants it");
     let _ = bed.store.done(&delivery).await.unwrap();
     assert_eq!(bed.slot("c", "active").await, Some(id.to_string()), "freed before its end is out");
@@ -73,7 +73,7 @@ async fn who_is_being_sent_is_looked_at_as_soon_as_omni_has_the_job() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 5000).await.unwrap();
+    bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 5000).await.unwrap();
     assert_eq!(cancel(&bed, id).await, Cancelled::Requested);
     assert_eq!((bed.phase(id).await, bed.record(id).await.cancel_requested), (Phase::Sending, Some(NOW)));
     bed.store.sent(&record, JOB, NOW + 10, NOW + 75_000).await.unwrap();
@@ -89,10 +89,11 @@ async fn who_is_being_sent_and_not_taken_is_not_sent_again() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 5000).await.unwrap();
+    let sender = Sender::default();
+    bed.store.send(&delivery, &record, &sender, ("key", None), NOW, NOW + 5000).await.unwrap();
     assert_eq!(cancel(&bed, id).await, Cancelled::Requested);
-    assert!(bed.store.unsend(&delivery, id, NOW).await.unwrap(), "the sender does not learn of it");
-    let again = bed.store.send(&delivery, &record, "key", None, NOW, NOW + 5000).await.unwrap();
+    assert!(bed.store.unsend(&delivery, id, &sender, NOW).await.unwrap(), "the sender does not learn of it");
+    let again = bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 5000).await.unwrap();
     assert_eq!((again, bed.phase(id).await), (Send::Cancelled, Phase::Queued));
 }
 
@@ -104,7 +105,7 @@ async fn a_running_job_is_marked_and_looked_at_right_away() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW - 9, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW - 9, NOW + 1).await.unwrap();
     bed.store.sent(&record, JOB, NOW - 9, NOW + 75_000).await.unwrap();
     for _ in 0..3 {
         assert_eq!(cancel(&bed, id).await, Cancelled::Requested);

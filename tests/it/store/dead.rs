@@ -10,7 +10,7 @@ use omni_relay::runtime::Clock;
 use omni_relay::store::dead::Decided;
 use omni_relay::store::delivery::{Delivery, Settled, Stream};
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::{Job, Send};
+use omni_relay::store::submit::{Job, Send, Sender};
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NOW, named, new_id, next, prompt_of, webhook};
@@ -52,7 +52,7 @@ impl Dead {
         let id = self.bed.accept("acme/c").await;
         let delivery = next(&mut self.submit).await;
         let record = self.bed.record(id).await;
-        self.bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+        self.bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
         self.bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap();
         let _ = self.bed.store.done(&delivery).await.unwrap();
         let mut envelope = Envelope::new(Event::Webhook(webhook(uuid::Uuid::new_v4())));
@@ -127,7 +127,7 @@ async fn a_replayed_prompt_takes_the_free_slot_and_is_asked_once() {
 
     assert_eq!(dead.bed.depth(Stream::Prompts).await, (1, 0), "it is queued once");
     let delivery = next(&mut dead.submit).await;
-    let sent = dead.bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    let sent = dead.bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
     assert_eq!((prompt_of(&delivery), sent), (id, Send::Go(None)));
     dead.bed.end(&mut dead.inbox, id, "acme/c", EntryType::Answer).await;
     assert_eq!(dead.replay(id).await, Some(Decided::AlreadySettled));

@@ -10,7 +10,7 @@ use omni_relay::store::delivery::Stream;
 use omni_relay::store::inbox::Finish;
 use omni_relay::store::settle::Ending;
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::Job;
+use omni_relay::store::submit::{Job, Sender};
 use omni_relay::store::{Policy, Store};
 use serde_json::json;
 use uuid::Uuid;
@@ -96,7 +96,7 @@ async fn one(
     meter.measure("announce", store.publish(id, &told, None)).await.unwrap();
     let delivery = next(prompts).await;
     let record = store.record(id).await.unwrap().unwrap();
-    meter.measure("send", store.send(&delivery, &record, key, None, NOW, NOW + 1)).await.unwrap();
+    meter.measure("send", store.send(&delivery, &record, &Sender::default(), (key, None), NOW, NOW + 1)).await.unwrap();
     let (job_id, omnis) = (job.to_string(), Uuid::new_v4().to_string());
     let created = Job { job_id: &job_id, conversation_id: &omnis, chat_url: None };
     meter.measure("sent", store.sent(&record, created, NOW, NOW + 2)).await.unwrap();

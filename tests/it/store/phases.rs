@@ -6,7 +6,7 @@ use omni_relay::model::{EntryType, Finding, Phase, PromptId, Verdict};
 use omni_relay::pipeline::DeadLetters;
 use omni_relay::store::delivery::Stream;
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::Job;
+use omni_relay::store::submit::{Job, Sender};
 
 use super::backlog::letters;
 use super::bed::{Bed, NOW, next};
@@ -116,12 +116,16 @@ impl Table {
         if matches!(step, Move::Replay | Move::Discard) {
             let _ = store.bury(&delivery, &kept, Some(&seen), None).await.unwrap();
         }
+        let sender = Sender::default();
+        if step == Move::Unsend {
+            store.send(&delivery, &seen, &sender, ("key", None), NOW, NOW).await.unwrap();
+        }
         self.put(heir.unwrap_or(id), from).await;
         let record = self.bed.record(id).await;
         let job = Job { job_id: &id.to_string(), conversation_id: conversation, chat_url: None };
         match step {
-            Move::Send => drop(store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap()),
-            Move::Unsend => drop(store.unsend(&delivery, id, NOW).await.unwrap()),
+            Move::Send => drop(store.send(&delivery, &record, &sender, ("key", None), NOW, NOW).await.unwrap()),
+            Move::Unsend => drop(store.unsend(&delivery, id, &sender, NOW).await.unwrap()),
             Move::Sent => drop(store.sent(&record, job, NOW, NOW).await.unwrap()),
             Move::Finish => drop(store.finish(None, (id, None), NOW, Duration::ZERO, None).await.unwrap()),
             Move::Refuse => drop(store.refuse(&delivery, finding(Verdict::Cancelled), NOW).await.unwrap()),

@@ -10,7 +10,7 @@ use omni_relay::model::{
 use omni_relay::store::delivery::Stream;
 use omni_relay::store::reconcile::{Concluded, Recheck};
 use omni_relay::store::record::Record;
-use omni_relay::store::submit::{Job, Recorded};
+use omni_relay::store::submit::{Job, Recorded, Sender};
 
 use super::bed::{Bed, NOW, named, new_id, next, until};
 
@@ -30,7 +30,7 @@ async fn sending(bed: &Bed, conversation: &str) -> PromptId {
     let mut submit = bed.consumer(Stream::Prompts, "s").await;
     let id = bed.accept(conversation).await;
     let delivery = next(&mut submit).await;
-    bed.store.send(&delivery, &bed.record(id).await, "key", None, NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &bed.record(id).await, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
     let _ = bed.store.done(&delivery).await.unwrap();
     id
 }

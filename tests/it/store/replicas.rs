@@ -9,7 +9,7 @@ use omni_relay::store::connection::Redis;
 use omni_relay::store::delivery::Stream;
 use omni_relay::store::inbox::Received;
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::Send;
+use omni_relay::store::submit::{Send, Sender};
 use omni_relay::store::{Store, StoreError};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -103,16 +103,19 @@ async fn a_mark_to_send_that_too_few_replicas_hold_is_taken_back() {
     let delivery = next(&mut submit).await;
     let record = careless.record(id).await.unwrap().unwrap();
     trio.pause_replicas().await;
-    let sent = careful.send(&delivery, &record, "key", None, NOW, NOW).await;
+    let sent = careful.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW).await;
     assert!(matches!(sent, Err(StoreError::NotReplicated)), "{sent:?}");
     assert_eq!(careless.record(id).await.unwrap().unwrap().phase, Phase::Queued);
     // Who is at it all the same is not disturbed by those who may not be.
-    assert_eq!(careless.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap(), Send::Go(None));
-    let sent = store(1).send(&delivery, &record, "key", None, NOW, NOW).await;
+    assert_eq!(
+        careless.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW).await.unwrap(),
+        Send::Go(None)
+    );
+    let sent = store(1).send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW).await;
     assert!(matches!(sent, Err(StoreError::NotReplicated)), "{sent:?}");
     assert_eq!(careless.record(id).await.unwrap().unwrap().phase, Phase::Sending);
     trio.resume_replicas();
-    let sent = store(1).send(&delivery, &record, "key", None, NOW, NOW).await.unwrap();
+    let sent = store(1).send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW).await.unwrap();
     assert_eq!(sent, Send::Not(Phase::Sending));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use omni_relay::model::{EntryType, Phase};
 use omni_relay::store::delivery::{Settled, Stream};
-use omni_relay::store::submit::Job;
+use omni_relay::store::submit::{Job, Sender};
 
 use super::bed::{Bed, DAY, NOW, body, claim_one, entry, named, new_id, next, prompt_of};
 
@@ -142,7 +142,7 @@ async fn a_slot_and_its_alias_live_while_somebody_needs_them() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap();
+    bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW).await.unwrap();
     let job = Job { job_id: "job-1", conversation_id: "omnis-1", chat_url: None };
     bed.store.sent(&record, job, NOW, NOW).await.unwrap();
     assert_eq!((bed.life(&slot).await, bed.life(&alias).await), (-1, -1), "unfinished");

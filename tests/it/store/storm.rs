@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use omni_relay::model::{EntryType, Envelope, Event, PromptId, Webhook};
 use omni_relay::store::delivery::{Delivery, Settled, Stream};
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::{Job, Send};
+use omni_relay::store::submit::{Job, Send, Sender};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -89,7 +89,7 @@ impl Storm {
         let store = &self.bed.store;
         let id = prompt_of(delivery);
         let record = self.bed.record(id).await;
-        if let Send::Go(_) = store.send(delivery, &record, "key", None, NOW, NOW).await.unwrap() {
+        if let Send::Go(_) = store.send(delivery, &record, &Sender::default(), ("key", None), NOW, NOW).await.unwrap() {
             let other = self.running.borrow_mut().insert(record.conversation.to_string(), id);
             assert_eq!(other, None, "two jobs of one conversation at Omni");
             let job_id = Uuid::new_v4();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use omni_relay::model::{EntryType, Envelope, Event, Finding, Phase, Verdict};
 use omni_relay::store::delivery::{Settled, Stream};
 use omni_relay::store::inbox::Finish;
-use omni_relay::store::submit::{Job, Recorded, Send};
+use omni_relay::store::submit::{Job, Recorded, Send, Sender};
 
 use super::bed::{Bed, NOW, claim_one, named, new_id, next, prompt_of};
 
@@ -20,10 +20,19 @@ async fn two_consumers_send_one_create() {
     let held = next(&mut first).await;
     let claimed = claim_one(&second).await;
     let record = bed.record(id).await;
-    assert_eq!(bed.store.send(&held, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Lost);
+    assert_eq!(
+        bed.store.send(&held, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap(),
+        Send::Lost
+    );
     assert_eq!(bed.phase(id).await, Phase::Queued, "its former owner changed something");
-    assert_eq!(bed.store.send(&claimed, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
-    assert_eq!(bed.store.send(&claimed, &record, "key", None, NOW, NOW + 9).await.unwrap(), Send::Not(Phase::Sending));
+    assert_eq!(
+        bed.store.send(&claimed, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap(),
+        Send::Go(None)
+    );
+    assert_eq!(
+        bed.store.send(&claimed, &record, &Sender::default(), ("key", None), NOW, NOW + 9).await.unwrap(),
+        Send::Not(Phase::Sending)
+    );
     assert_eq!(bed.record(id).await.key_id.as_deref(), Some("key"));
     assert_eq!(bed.deadline(id).await, Some(1_900_000_000_124.0));
 }
@@ -35,14 +44,19 @@ async fn what_omni_did_not_take_may_be_sent_again() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
-    bed.store.unsend(&delivery, id, NOW).await.unwrap();
+    let sender = Sender::default();
+    bed.store.send(&delivery, &record, &sender, ("key", None), NOW, NOW + 1).await.unwrap();
+    bed.store.unsend(&delivery, id, &sender, NOW).await.unwrap();
     assert_eq!(bed.phase(id).await, Phase::Queued);
     assert_eq!(bed.depth(Stream::Prompts).await, (1, 1), "its delivery is still held: nothing else is queued");
-    assert_eq!(bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
+    let again = Sender::default();
+    let sent = bed.store.send(&delivery, &record, &again, ("key", None), NOW, NOW + 1).await.unwrap();
+    assert_eq!(sent, Send::Go(None));
+    bed.store.unsend(&delivery, id, &sender, NOW).await.unwrap();
+    assert_eq!(bed.phase(id).await, Phase::Sending, "a repeat of the first takes back what it did not do");
     // Once Omni has the job there is no way back.
     bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap();
-    bed.store.unsend(&delivery, id, NOW).await.unwrap();
+    bed.store.unsend(&delivery, id, &again, NOW).await.unwrap();
     assert_eq!(bed.phase(id).await, Phase::Submitted);
 }
 
@@ -54,7 +68,7 @@ async fn an_end_waits_until_its_create_is_recorded() {
     let id = bed.accept("c").await;
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
     let long = Duration::from_secs(5);
     let finish = bed.store.finish(None, (id, Some("job-1")), NOW + 4999, long, None).await.unwrap();
     assert!(matches!(finish, Finish::Recording) && bed.phase(id).await == Phase::Sending);
@@ -73,14 +87,18 @@ async fn what_omni_did_not_take_is_queued_even_when_its_entry_is_gone() {
     let id = bed.accept("c").await;
     let held = next(&mut first).await;
     let record = bed.record(id).await;
-    bed.store.send(&held, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    let sender = Sender::default();
+    bed.store.send(&held, &record, &sender, ("key", None), NOW, NOW + 1).await.unwrap();
     let claimed = claim_one(&second).await;
     let _ = bed.store.done(&claimed).await.unwrap();
 
-    bed.store.unsend(&held, id, NOW).await.unwrap();
+    bed.store.unsend(&held, id, &sender, NOW).await.unwrap();
     let again = next(&mut first).await;
     assert_eq!((prompt_of(&again), bed.phase(id).await), (id, Phase::Queued));
-    assert_eq!(bed.store.send(&again, &record, "key", None, NOW, NOW + 1).await.unwrap(), Send::Go(None));
+    assert_eq!(
+        bed.store.send(&again, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap(),
+        Send::Go(None)
+    );
 }
 
 /// The prompt was given up and replayed, and then Omni's answer to its first create was recorded after all.
@@ -92,7 +110,7 @@ async fn a_prompt_whose_job_is_known_is_not_sent_again() {
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Queued));
-    let sent = bed.store.send(&delivery, &record, "key", None, NOW + 5, NOW + 9).await.unwrap();
+    let sent = bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW + 5, NOW + 9).await.unwrap();
     assert_eq!((sent, bed.phase(id).await), (Send::Not(Phase::Submitted), Phase::Submitted));
     assert_eq!(bed.deadline(id).await, Some(1_900_000_000_128.0), "it is looked at at once");
 }
@@ -105,7 +123,7 @@ async fn the_second_prompt_continues_the_conversation_of_the_first() {
     let (one, two) = (bed.accept("c").await, bed.accept("c").await);
     let delivery = next(&mut submit).await;
     let record = bed.record(one).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Submitted));
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Submitted), "a repeat");
     assert_eq!(bed.deadline(one).await, Some(1_900_000_000_125.0));
@@ -116,7 +134,11 @@ async fn the_second_prompt_continues_the_conversation_of_the_first() {
     bed.end(&mut inbox, one, "c", EntryType::Answer).await;
 
     let delivery = next(&mut submit).await;
-    let sent = bed.store.send(&delivery, &bed.record(two).await, "key", None, NOW, NOW + 1).await.unwrap();
+    let sent = bed
+        .store
+        .send(&delivery, &bed.record(two).await, &Sender::default(), ("key", None), NOW, NOW + 1)
+        .await
+        .unwrap();
     assert_eq!(sent, Send::Go(Some("omnis-1".to_owned())));
 }
 
@@ -128,7 +150,7 @@ async fn a_201_for_a_settled_prompt_changes_nothing_else() {
     let (id, follower) = (bed.accept("c").await, bed.accept("c").await);
     let delivery = next(&mut submit).await;
     let record = bed.record(id).await;
-    bed.store.send(&delivery, &record, "key", None, NOW, NOW + 1).await.unwrap();
+    bed.store.send(&delivery, &record, &Sender::default(), ("key", None), NOW, NOW + 1).await.unwrap();
     bed.end(&mut inbox, id, "c", EntryType::Answer).await;
 
     assert_eq!(bed.store.sent(&record, JOB, NOW, NOW + 2).await.unwrap(), Recorded::In(Phase::Answered));

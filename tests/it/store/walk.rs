@@ -11,7 +11,7 @@ use omni_relay::store::accept::Accepted;
 use omni_relay::store::delivery::{Delivery, Settled, Stream};
 use omni_relay::store::record::Record;
 use omni_relay::store::streams::Consumer;
-use omni_relay::store::submit::{Job, Send};
+use omni_relay::store::submit::{Job, Send, Sender};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -161,10 +161,11 @@ impl Walk {
             }
             _ => {}
         }
-        if let Send::Go(_) = store.send(&delivery, &record, "key", None, NOW, NOW).await.unwrap() {
+        let sender = Sender::default();
+        if let Send::Go(_) = store.send(&delivery, &record, &sender, ("key", None), NOW, NOW).await.unwrap() {
             match self.luck.u8(..4) {
                 0 => {
-                    store.unsend(&delivery, id, NOW).await.unwrap();
+                    store.unsend(&delivery, id, &sender, NOW).await.unwrap();
                     return "unsend";
                 }
                 1 => {}

@@ -1,6 +1,6 @@
 //! A prompt is answered, on good days and on odd ones.
 
-use omni_relay::simulator::Behaviour;
+use omni_relay::simulator::{Behaviour, Fault, FaultKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -142,6 +142,16 @@ async fn a_result_without_words_has_those_of_the_status() {
     let answer = world.eventually_answered(&asked).await;
     assert!(!answer["data"]["message"].as_str().unwrap().is_empty());
     assert_eq!(answer["data"]["partial"], false, "nothing is missing");
+    assert!(answer["data"]["actions"][0].is_object());
+
+    world.sim.next_job(Behaviour::new().wordless().held());
+    let asked = world.ask("revenue by month").await;
+    world.eventually_in(&asked, "submitted").await;
+    let job = world.sim.jobs().pop().unwrap().id;
+    world.sim.fault(Fault::new("GET", &job.to_string(), FaultKind::Status(403, None)).times(100));
+    world.sim.release(job);
+    let answer = world.eventually_answered(&asked).await;
+    assert_eq!(answer["data"]["message"], "", "what was found is told without words");
     assert!(answer["data"]["actions"][0].is_object());
 }
 
