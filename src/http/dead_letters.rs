@@ -65,6 +65,7 @@ struct Known {
     /// Died last before this time
     until: Option<Timestamp>,
     /// Part of the error
+    #[param(min_length = 1)]
     text: Option<String>,
     prompt_id: Option<Uuid>,
     job_id: Option<Uuid>,
@@ -175,6 +176,7 @@ mod tests {
             "limit=",
             "stgae=submit",
             "cursor=",
+            "text=",
         ] {
             assert_eq!(parse(wrong).unwrap_err().status.as_u16(), 422, "{wrong}");
         }

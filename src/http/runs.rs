@@ -222,11 +222,13 @@ mod tests {
     fn what_is_wrong_is_named_at_once() {
         assert_eq!(pointers("[]"), [""]);
         assert_eq!(pointers("{}"), ["/action"]);
-        let wrong =
-            r#"{"action": "repaly", "rate": -1, "dryRun": "yes", "filter": {"stage": "x", "tenant": 1, "fliter": ""}}"#;
+        let wrong = r#"{"action": "repaly", "rate": -1, "dryRun": "yes", "filter": {"stage": "x", "tenant": 1, "text": "", "fliter": ""}}"#;
         let mut found = pointers(wrong);
         found.sort();
-        assert_eq!(found, ["/action", "/dryRun", "/filter/fliter", "/filter/stage", "/filter/tenant", "/rate"]);
+        assert_eq!(
+            found,
+            ["/action", "/dryRun", "/filter/fliter", "/filter/stage", "/filter/tenant", "/filter/text", "/rate"]
+        );
         let (order, _) = parse(br#"{"action": "discard", "filter": null}"#).unwrap();
         assert_eq!((order.action, order.rate, order.dry_run), (Action::Discard, 100, false));
         assert_eq!(page("limit=201").unwrap_err().status.as_u16(), 422);

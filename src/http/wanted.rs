@@ -56,6 +56,7 @@ impl Wanted {
             "tenant" => self.filter.tenant = Some(Tenant::new(Some(value))),
             "since" => self.filter.since = time()?,
             "until" => self.filter.until = time()?,
+            "text" if value.is_empty() => return Err("must not be empty: every letter would fit".to_owned()),
             "text" => self.filter.text = text(),
             "promptId" => self.filter.prompt_id = uuid()?,
             "jobId" => self.filter.job_id = uuid()?,

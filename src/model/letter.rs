@@ -82,6 +82,7 @@ pub struct LetterFilter {
     pub until: Option<Timestamp>,
     /// Part of the error, in either case.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
     pub text: Option<String>,
     /// The prompt.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -105,6 +105,7 @@ fn many_letters_are_decided_on_at_once() {
 
     operator.command("dead discard").assert().code(2).stderr(contains("required"));
     operator.command("dead discard --all --stage submit").assert().code(2);
+    operator.command("dead discard --text").arg("").assert().code(2).stderr(contains("--text"));
     let dry = operator.json("dead discard --all --dry-run");
     assert_eq!(
         (&dry["state"], &dry["counts"]["matched"], &dry["counts"]["discarded"]),

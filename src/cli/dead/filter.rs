@@ -1,7 +1,7 @@
 //! Which letters are meant.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub(super) struct Filter {
     #[arg(long, value_parser = PossibleValuesParser::new(["intake", "submit", "process"]))]
     stage: Option<String>,
     /// Why they died, such as `retries_exhausted`
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Whose they are; '' for those of no tenant
     #[arg(long)]
@@ -27,7 +27,7 @@ pub(super) struct Filter {
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
     /// Part of the error
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     text: Option<String>,
     #[arg(long, value_name = "ID")]
     prompt_id: Option<Uuid>,
@@ -37,7 +37,7 @@ pub(super) struct Filter {
     #[arg(long, value_parser = |name: &str| Conversation::from_full(name).ok_or("expected a conversation's name"))]
     conversation: Option<Conversation>,
     /// Those that died of the same cause
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     fingerprint: Option<String>,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Asked {
     query: String,
     action: Action,
     rate: u32,
-    #[serde(default)]
+    /// Empty: it is done. Whoever leaves it out has not said so.
     dry: String,
 }
 
