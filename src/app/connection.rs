@@ -1,4 +1,4 @@
-//! One connection: which HTTP it speaks, how long a request's headers may take, and how it ends.
+//! One connection: which HTTP it speaks, how long a request's headers may take and a client may take nothing, and how it ends.
 //!
 //! HTTP/1.1 is told apart before anything is read. A server that reads a little to find out, as `axum::serve` does, has
 //! each connection hold a buffer of 16 KiB for as long as it lasts, where 8 are enough.
@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutWriter;
 use tower::Service;
 
 use crate::runtime::Stop;
@@ -30,16 +31,25 @@ pub(super) struct Entrance {
     router: RwLock<Router>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
-    headers: Duration,
+    times: Times,
     stop: Stop,
 }
 
+/// How long a client may take.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    /// For a request's headers, counted from the answer to the request before.
+    pub(super) headers: Duration,
+    /// To take anything at all of what it is sent.
+    pub(super) taking: Duration,
+}
+
 impl Entrance {
-    /// One to `router`. `headers`: the time that a request's may take, counted from the answer to the request before.
-    pub(super) fn new(router: Router, headers: Duration, stop: Stop) -> Self {
+    /// One to `router`.
+    pub(super) fn new(router: Router, times: Times, stop: Stop) -> Self {
         let (mut http1, http2) = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
-        http1.timer(TokioTimer::new()).header_read_timeout(headers);
-        Self { router: RwLock::new(router), http1, http2, headers, stop }
+        http1.timer(TokioTimer::new()).header_read_timeout(times.headers);
+        Self { router: RwLock::new(router), http1, http2, times, stop }
     }
 
     /// Has every request from now on answered by this router, on whichever connection it comes.
@@ -50,7 +60,7 @@ impl Entrance {
     /// Answers the requests of a connection until its client ends it. After a stop: until what is begun is answered.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let http2 = tokio::select! {
-            http2 = timeout(self.headers, speaks_http2(&stream)) => http2,
+            http2 = timeout(self.times.headers, speaks_http2(&stream)) => http2,
             () = self.stop.requested() => return,
         };
         let Ok(Ok(http2)) = http2 else { return };
@@ -61,7 +71,10 @@ impl Entrance {
             let mut router = entrance.router.read().unwrap_or_else(PoisonError::into_inner).clone();
             router.call(request)
         });
-        let stream = TokioIo::new(stream);
+        // An answer that nobody takes is asked for nothing more, not even whether it is over.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(self.times.taking));
+        let stream = TokioIo::new(Box::pin(stream));
         if http2 {
             let connection = Box::pin(self.http2.serve_connection(stream, service));
             self.to_its_end(connection, http2::Connection::graceful_shutdown).await;
@@ -107,7 +120,11 @@ mod tests {
 
     /// A listener whose connections lead to this router.
     async fn open(router: Router, headers: Duration, stop: Stop) -> (SocketAddr, JoinSet<()>) {
-        let entrance = Arc::new(Entrance::new(router, headers, stop));
+        open_for(router, Times { headers, taking: LONG }, stop).await
+    }
+
+    async fn open_for(router: Router, times: Times, stop: Stop) -> (SocketAddr, JoinSet<()>) {
+        let entrance = Arc::new(Entrance::new(router, times, stop));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, mut tasks) = (listener.local_addr().unwrap(), JoinSet::new());
         tasks.spawn(async move {
@@ -144,6 +161,39 @@ mod tests {
         }
         let answer = heard(say(address, REQUEST).await).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+
+    /// Dropped with the answer that holds it.
+    struct Gone(Arc<Semaphore>);
+
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.add_permits(1);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_has_a_time() {
+        let gone = Arc::new(Semaphore::new(0));
+        let ends = gone.clone();
+        let endless = get(async move || {
+            let held = Gone(ends.clone());
+            let chunk = move || {
+                let _ = &held;
+                Ok::<_, io::Error>(vec![0; 64 * 1024])
+            };
+            Body::from_stream(futures_util::stream::repeat_with(chunk))
+        });
+        let times = Times { headers: LONG, taking: 2 * SHORT };
+        let (address, _tasks) = open_for(Router::new().route("/", endless), times, Stop::default()).await;
+        let mut slow = say(address, REQUEST).await;
+        for _ in 0..8 {
+            sleep(SHORT).await;
+            // More than the kernel keeps: it tells of room when there is a good deal of it.
+            timeout(LONG, slow.read_exact(&mut vec![0; 8 << 20])).await.expect("it goes on").unwrap();
+        }
+        assert_eq!(gone.available_permits(), 0, "who takes some now and then is served");
+        timeout(LONG, gone.acquire()).await.expect("the answer ends").unwrap().forget();
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use axum::serve::Listener as Accepting;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 
-use super::connection::Entrance;
+use super::connection::{Entrance, Times};
 use crate::config::HttpConfig;
 use crate::http::{self, Served};
 use crate::runtime::Lifecycle;
@@ -23,6 +23,9 @@ const ALIVE: TcpKeepalive =
 /// Time for a request's headers. Proxies keep a connection that nothing is asked on for up to two minutes; it is they who
 /// should end it, or a request could meet its end.
 const HEADERS: Duration = Duration::from_secs(150);
+
+/// Time for a client to take anything of an answer. Shorter than a stop waits for.
+const TAKING: Duration = Duration::from_secs(20);
 
 /// The bound listeners.
 pub(super) struct Listeners {
@@ -79,7 +82,7 @@ impl Listener {
 
     fn open(self, name: &'static str, router: Router, lifecycle: &Lifecycle) -> Door {
         let (mut socket, stop) = (self.socket, lifecycle.stop_handle());
-        let entrance = Arc::new(Entrance::new(router, HEADERS, stop.clone()));
+        let entrance = Arc::new(Entrance::new(router, Times { headers: HEADERS, taking: TAKING }, stop.clone()));
         let door = Door { address: self.address, entrance: entrance.clone() };
         let connections = lifecycle.clone();
         lifecycle.spawn(name, async move {

@@ -28,8 +28,9 @@ use crate::store::{Store, StoreError};
 /// Most entries of a window, and their most bytes.
 const LONGEST: usize = 256;
 const LARGEST: usize = 1024 * 1024;
-/// Entries read at once.
-pub(super) const PAGE: usize = 100;
+/// Entries read at once: before anybody knows how large they are, and at most.
+pub(super) const FEW: usize = 4;
+const PAGE: usize = 100;
 /// Longest time between two looks where nothing wakes. A window that nothing new came to for as long is emptied.
 const LOOK: Duration = Duration::from_secs(15);
 
@@ -164,11 +165,13 @@ impl Feed {
 
     /// Fills the window with the last page.
     async fn begin(&self) -> Result<(), StoreError> {
-        let entries = self.store.newest(&self.conversation, PAGE).await;
-        let page = entries.and_then(|entries| {
-            let frames: Vec<Frame> = entries.iter().map(Frame::of).collect::<Result<_, _>>()?;
-            Ok((entries.len() < PAGE, frames))
-        });
+        let page = match self.last(FEW).await {
+            Ok((false, few)) => match fitting(&few) {
+                more if more > FEW => self.last(more).await,
+                _ => Ok((false, few)),
+            },
+            page => page,
+        };
         let (whole, frames) = match page {
             Err(error) if error.passes() => return Err(error),
             // Whoever stands before what cannot be read will find it.
@@ -183,6 +186,13 @@ impl Feed {
         lock(&self.window).begin(frames, end, whole);
         self.news.send_replace(());
         Ok(())
+    }
+
+    /// At most `count` of the newest entries, and whether these are all.
+    async fn last(&self, count: usize) -> Result<(bool, Vec<Frame>), StoreError> {
+        let entries = self.store.newest(&self.conversation, count).await?;
+        let frames = entries.iter().map(Frame::of).collect::<Result<_, _>>()?;
+        Ok((entries.len() < count, frames))
     }
 
     /// Reads what is new; whether there was anything.
@@ -261,6 +271,13 @@ impl Window {
     }
 }
 
+/// How many entries like these to read at once: what they weigh passes through Redis's one connection in one piece, and waits
+/// here for readers who are slow.
+pub(super) fn fitting(frames: &[Frame]) -> usize {
+    let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+    (LARGEST * frames.len() / bytes.max(1)).clamp(1, PAGE)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -285,6 +302,14 @@ mod tests {
 
     fn ends(window: &Window) -> (String, String, usize) {
         (window.start.to_string(), window.end.to_string(), window.frames.len())
+    }
+
+    #[test]
+    fn what_is_read_at_once_is_bounded_by_what_it_weighs() {
+        assert_eq!(fitting(&frames(1..5, 100)), PAGE);
+        assert_eq!(fitting(&frames(1..5, 256 * 1024)), 4);
+        assert_eq!(fitting(&frames(1..2, 2 * LARGEST)), 1);
+        assert_eq!(fitting(&[]), 1);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
 use super::Services;
-use super::feed::{Feed, Next, PAGE};
+use super::feed::{FEW, Feed, Next, fitting};
 use super::frame::{self, Frame};
 use super::history;
 use super::position::{EntryId, Start};
@@ -41,6 +41,8 @@ pub(super) struct Tail {
     after: EntryId,
     /// A page that the feed has no more, as far as it was not sent.
     page: VecDeque<Frame>,
+    /// How many entries the next one is to have.
+    fits: usize,
     /// What is sent before any entry.
     first: Option<Bytes>,
     until: Option<Until>,
@@ -90,6 +92,7 @@ impl Tail {
             news,
             after,
             page: VecDeque::new(),
+            fits: FEW,
             first,
             until,
             expires,
@@ -182,15 +185,15 @@ impl Tail {
 
     /// Reads what the feed has no more, or never had.
     async fn read_page(&mut self) -> Result<(), StoreError> {
-        let piece = history::read(&self.feed.store, &self.feed.conversation, self.after, PAGE).await?;
+        let piece = history::read(&self.feed.store, &self.feed.conversation, self.after, self.fits).await?;
         if let Some(first) = piece.entries.first().filter(|_| piece.gap) {
             let gap = json!({"from": self.after.to_string(), "to": first.id}).to_string();
             let bytes = frame::event_of(Some("gap"), None, &gap);
             self.page.push_back(Frame { id: self.after, bytes, ends: None });
         }
-        for entry in &piece.entries {
-            self.page.push_back(Frame::of(entry)?);
-        }
+        let frames: Vec<Frame> = piece.entries.iter().map(Frame::of).collect::<Result<_, _>>()?;
+        self.fits = fitting(&frames);
+        self.page.extend(frames);
         Ok(())
     }
 }
