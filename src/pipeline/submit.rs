@@ -138,6 +138,8 @@ impl Submitter {
         };
         // Its place in the budget is in hand, for as long as it counts.
         let goes_on = || !self.stop.is_requested() && self.keys.holds(&acting.permit);
+        // From here on nobody else learns what Omni says to it.
+        let _in_hand = delivery.in_hand().await;
         let conversation_id = match insist(goes_on, send).await? {
             Send::Go(conversation_id) => conversation_id,
             Send::Not(Phase::Sending) => return Ok(Sent::Decided(outcome_unknown(record))),

@@ -179,7 +179,7 @@ impl<S: Stage> Worker<S> {
         let started = Instant::now();
         let outcome = tokio::select! {
             outcome = self.handle(delivery, envelope) => outcome,
-            () = self.renew(delivery) => "lost",
+            () = self.lost(delivery) => "lost",
             () = self.stop.hard() => "stopped",
         };
         let stage = S::STREAM.stage();
@@ -256,6 +256,12 @@ impl<S: Stage> Worker<S> {
         self.pause(AWAY).await;
         let give_up = !error.passes() || self.stop.is_requested();
         give_up.then_some("pending")
+    }
+
+    /// Ends when the delivery belongs to somebody else and its handler has nothing in hand.
+    async fn lost(&self, delivery: &Delivery) {
+        self.renew(delivery).await;
+        drop(delivery.in_hand().await);
     }
 
     /// Ends when the delivery belongs to somebody else, as what is read in order does with the right to read it.

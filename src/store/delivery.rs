@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Serialize;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::accept::millis;
 use super::keys::Keys;
@@ -72,6 +73,7 @@ pub struct Delivery {
     pub(super) consumer: Arc<str>,
     pub(super) deliveries: u64,
     pub(super) fields: HashMap<String, Vec<u8>>,
+    pub(super) in_hand: Mutex<()>,
 }
 
 impl Delivery {
@@ -93,6 +95,12 @@ impl Delivery {
     /// How often it was delivered, this time included.
     pub const fn deliveries(&self) -> u64 {
         self.deliveries
+    }
+
+    /// Held by a handler that knows what nobody else can find out: it goes on also when the delivery is lost to another
+    /// consumer. Whoever drops handlers waits for it.
+    pub async fn in_hand(&self) -> MutexGuard<'_, ()> {
+        self.in_hand.lock().await
     }
 
     /// A field's bytes.

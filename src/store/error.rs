@@ -42,6 +42,15 @@ impl StoreError {
     pub const fn passes(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::NotReady(_) | Self::NotReplicated | Self::Newer { .. })
     }
+
+    /// Whether another connection may lead to a server that does it: this one is broken, or its server is no master.
+    pub(super) fn leaves_server(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::NotReady(error) => DEMOTED.into_iter().any(|word| says(error, word)),
+            _ => false,
+        }
+    }
 }
 
 /// What Redis says when it cannot do something now.
@@ -58,15 +67,20 @@ const PASSING: [&str; 10] = [
     "max number of clients",
 ];
 
+/// What a server says that is no master, or none any more.
+const DEMOTED: [&str; 3] = ["READONLY", "MASTERDOWN", "UNBLOCKED"];
+
+/// Before Redis 7 an error inside a script arrives as ERR, with the word in its text.
+fn says(error: &RedisError, word: &str) -> bool {
+    error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word))
+}
+
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
-        let said =
-            |word: &str| error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word));
-        if said("NOGROUP") {
+        if says(&error, "NOGROUP") {
             return Self::NoGroup;
         }
-        // Before Redis 7 an error inside a script arrives as ERR, with the word in its text.
-        if PASSING.into_iter().any(said) || error.code() == Some("BUSY") {
+        if PASSING.into_iter().any(|word| says(&error, word)) || error.code() == Some("BUSY") {
             return Self::NotReady(error);
         }
         match error.kind() {

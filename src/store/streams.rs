@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use tokio::sync::Mutex;
 
 use super::accept::millis;
 use super::connection::Dedicated;
@@ -145,7 +146,14 @@ impl Consumer {
         type Fields = Vec<(Vec<u8>, Vec<u8>)>;
         let (id, fields): (String, Fields) = redis::from_redis_value(entry).ok()?;
         let fields = fields.into_iter().map(|(name, value)| (String::from_utf8_lossy(&name).into_owned(), value));
-        Some(Delivery { stream: self.stream, id, consumer: self.name.clone(), deliveries: 1, fields: fields.collect() })
+        Some(Delivery {
+            stream: self.stream,
+            id,
+            consumer: self.name.clone(),
+            deliveries: 1,
+            fields: fields.collect(),
+            in_hand: Mutex::default(),
+        })
     }
 }
 

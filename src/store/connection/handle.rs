@@ -12,7 +12,7 @@ use super::dedicated::Dedicated;
 use super::durable::Proof;
 use super::node::{Node, Place};
 use super::sentinel::Sentinels;
-use super::{RESPONSE, slot};
+use super::{PAUSE, RESPONSE, slot};
 use crate::config::RedisAddress;
 use crate::store::StoreError;
 use crate::store::script::Call;
@@ -174,7 +174,12 @@ impl Redis {
         let moved =
             matches!(error, StoreError::NotReady(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved));
         *redirects += 1;
-        moved && *redirects <= REDIRECTS && matches!(&*self.form, Form::Cluster(_))
+        let again = moved && *redirects <= REDIRECTS && matches!(&*self.form, Form::Cluster(_));
+        // The map was just drawn when the slot moved on, and is not drawn anew before that.
+        if again && *redirects == REDIRECTS {
+            tokio::time::sleep(PAUSE).await;
+        }
+        again
     }
 }
 

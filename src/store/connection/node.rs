@@ -164,8 +164,7 @@ impl Node {
         };
         let broken = error.is_unrecoverable_error();
         let error = StoreError::from(error);
-        // A server that was promoted under us, or was demoted, is left as well: the address may lead elsewhere now.
-        if error.passes() || broken {
+        if error.leaves_server() || broken {
             let mut current = self.change();
             if current.generation == generation {
                 current.connection = None;

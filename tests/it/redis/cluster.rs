@@ -130,6 +130,22 @@ impl Cluster {
         until("another master is known", async || self.master_of(key).await != master).await;
     }
 
+    /// The slot of a key, which holds nothing, goes to the master that holds the other one.
+    pub(crate) async fn move_slot(&self, key: &str, other: &str) {
+        let (from, to) = (self.master_of(key).await, self.master_of(other).await);
+        let slot: u16 = ask(self.login, from, &format!("CLUSTER KEYSLOT {key}")).await.expect("a slot");
+        let id = async |port| ask::<String>(self.login, port, "CLUSTER MYID").await.expect("a name");
+        let (source, target) = (id(from).await, id(to).await);
+        let words = [
+            (to, format!("IMPORTING {source}")),
+            (from, format!("MIGRATING {target}")),
+            (to, format!("NODE {target}")),
+        ];
+        for (port, word) in words.into_iter().chain([(from, format!("NODE {target}"))]) {
+            let _: String = ask(self.login, port, &format!("CLUSTER SETSLOT {slot} {word}")).await.expect("a move");
+        }
+    }
+
     /// The master that holds a key stays, and is silent.
     pub(crate) async fn freeze_master_of(&self, key: &str) {
         let port = self.master_of(key).await;

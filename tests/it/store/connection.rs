@@ -108,6 +108,16 @@ async fn a_full_redis_is_a_wait_and_no_move_is_half_done() {
     assert!(matches!(error, StoreError::NotReady(_)), "{error:?}");
     let keys: usize = store.redis().query(&redis::cmd("DBSIZE")).await.unwrap();
     assert_eq!(keys, 0);
+    // Its connection is as good as any.
+    let connected = async || {
+        let info: String = store.redis().query(redis::cmd("INFO").arg("stats")).await.unwrap();
+        info.lines().find(|line| line.starts_with("total_connections_received:")).map(str::to_owned).unwrap()
+    };
+    let before = connected().await;
+    for _ in 0..5 {
+        assert!(store.accept(&intake, None).await.is_err());
+    }
+    assert_eq!(connected().await, before);
     store.redis().query::<String>(&maxmemory("0")).await.unwrap();
     assert_eq!(store.accept(&intake, None).await.unwrap(), Accepted::New(Phase::Queued));
 }

@@ -1,5 +1,6 @@
 //! Omni and Redis have bad days.
 
+use omni_relay::config::Sources;
 use omni_relay::pipeline::reconcile::Tuning;
 use omni_relay::simulator::{Behaviour, Fault, FaultKind};
 use serde_json::{Value, json};
@@ -191,6 +192,27 @@ async fn what_omni_answered_outlives_a_redis_that_is_away() {
     away_while(("POST", "/jobs"), 2).await;
     world.eventually_answered(&refused).await;
     assert_eq!(world.sim.count("POST", "/jobs"), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_omni_answered_is_kept_by_a_handler_whose_delivery_was_taken_over() {
+    let far = Duration::from_secs(1);
+    let adjust = |sources: Sources| sources.with("pipeline.claim_after", "300ms");
+    let world = World::with(Setting { latency: far..=far, ..Setting::config(adjust) }).await;
+    world.sim.next_job(Behaviour::new().held());
+    let asked = world.ask("revenue by region").await;
+    world.sim.until(|sim| (sim.count("POST", "/jobs") == 1).then_some(())).await;
+    let stream = format!("{{{}}}:prompts", world.namespace);
+    let pending: Vec<(String, String, u64, u64)> =
+        world.redis(redis::cmd("XPENDING").arg(&stream).arg("relay").arg("-").arg("+").arg(1)).await;
+    let taken: Vec<String> = world
+        .redis(redis::cmd("XCLAIM").arg(&stream).arg("relay").arg("thief").arg(0).arg(&pending[0].0).arg("JUSTID"))
+        .await;
+    assert_eq!(taken.len(), 1);
+    world.eventually_in(&asked, "submitted").await;
+    assert_eq!(world.sim.count("GET", "/conversations"), 0, "its job had to be looked for");
+    world.sim.release(held_job(&world));
+    world.eventually_answered(&asked).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
