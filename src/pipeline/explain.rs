@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::keyring::KeyRing;
 use super::reconcile::Pace;
 use super::story::{Kind, Next, Step, Story, Waited};
+use crate::model::entry::EntryType;
 use crate::model::{Attempt, Cause, Conversation, Phase, PromptId, Tenant};
 use crate::runtime::Clock;
 use crate::store::audit::{Audited, at};
@@ -132,9 +133,9 @@ impl Explainer {
             let prompt = entry.name().split(':').next().unwrap_or_default();
             published(entry).detail(format!("prompt {prompt}"))
         };
-        let active = line.active.as_deref().and_then(|id| id.parse().ok());
-        let next = match self.prompt(Kind::Prompt, "", active).await? {
-            Some(story) => story.next.map(|next| Next { on: next.on.or_else(|| line.active.clone()), ..next }),
+        let open = line.active.as_deref().map_or_else(|| without_end(&entries), |id| id.parse().ok());
+        let next = match self.prompt(Kind::Prompt, "", open).await? {
+            Some(story) => story.next.map(|next| Next { on: next.on.or(story.prompt_id), ..next }),
             None => None,
         };
         Ok(Some(Story {
@@ -355,6 +356,18 @@ fn before_sending(record: &Record, sending: u64) -> Vec<Waited> {
         waits.push(Waited { cause, ms: rest, on: None });
     }
     waits
+}
+
+/// The last prompt of which readers were told no end: where none is active, one that is dead.
+fn without_end(entries: &[Stored]) -> Option<PromptId> {
+    let mut ended = Vec::new();
+    entries.iter().rev().find_map(|entry| {
+        let (prompt, _) = entry.name().split_once(':')?;
+        if EntryType::parse(&entry.kind).is_some_and(EntryType::is_terminal) {
+            ended.push(prompt);
+        }
+        (!ended.contains(&prompt)).then(|| prompt.parse().ok()).flatten()
+    })
 }
 
 fn attempt(attempt: &Attempt) -> Step {

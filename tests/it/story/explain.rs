@@ -121,12 +121,16 @@ async fn a_dead_letter_is_told_and_who_replayed_it() {
     assert!(told["next"]["what"].as_str().unwrap().contains("replays or discards"), "{told}");
     let attempts = told["steps"].as_array().unwrap().iter().filter(|step| step["what"] == "an attempt failed").count();
     assert_eq!(attempts, 4, "each once: {told:#}");
+    let told = story(&world, &format!("conversation:{}", asked.conversation)).await;
+    assert!(told["next"]["what"].as_str().unwrap().contains("replays or discards"), "{told:#}");
+    assert_eq!(told["next"]["on"], asked.id);
     world.replay(&asked.id).await;
     let told = answered(&world, &asked).await;
     step(&told, "replay by http");
     step(&told, "it is replayed");
     step(&told, "omni.delayed is published");
     step(&told, "omni.answer is published");
+    assert_eq!(story(&world, &format!("conversation:{}", asked.conversation)).await["next"], Value::Null);
     // A letter of nobody's prompt.
     world.push("no JSON").await;
     let letter = eventually("a letter", async || world.letters().await.pop()).await;
