@@ -8,7 +8,8 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 5 | [`cli`]: one file per command; [`app`]: a configuration becomes services and stages |
+//! | 6 | [`cli`]: one file per command |
+//! | 5 | [`app`]: a configuration becomes services and stages |
 //! | 4 | [`http`]: what callers, browsers, Omni and probes see |
 //! | 3 | [`pipeline`]: the stages and the one worker loop |
 //! | 2 | [`store`]: the only speaker of Redis; [`omni`]: the only speaker of Omni |

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::args::Output;
 use super::store::store;
@@ -48,24 +47,10 @@ impl Audit {
 
 impl List {
     async fn list(self, config: Config) -> anyhow::Result<ExitCode> {
-        let limit = usize::from(self.limit);
-        let mut items = store(&config)?.audit(self.cursor, limit + 1).await.context("failed to list")?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| last.place.to_string());
-        if self.output.json() {
-            show::print(&json!({"items": items, "nextCursor": next}).to_string())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        if items.is_empty() {
-            show::print("nothing was changed")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let header = ["at", "who", "what", "which", "details"].map(str::to_owned);
-        show::print(&show::table(&header, &items.iter().map(row).collect::<Vec<_>>()))?;
-        if let Some(next) = next {
-            show::print(&format!("more: --cursor {next}"))?;
-        }
+        let store = store(&config)?;
+        let (items, next) = store.audit(self.cursor, self.limit.into()).await.context("failed to list")?;
+        let (next, header) = (next.map(|place| place.to_string()), ["at", "who", "what", "which", "details"]);
+        show::page(self.output, &items, next, &header, row, "nothing was changed")?;
         Ok(ExitCode::SUCCESS)
     }
 }

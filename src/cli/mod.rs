@@ -1,4 +1,4 @@
-//! Floor 5: the command line. One file per command; whoever looks on reads stdout, problems go to stderr.
+//! Floor 6: the command line. One file per command; whoever looks on reads stdout, problems go to stderr.
 
 mod args;
 mod ask;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::args::Output;
 use super::dead::{Part, table, when};
@@ -84,19 +83,8 @@ impl Overseen {
 async fn list(store: &Store, part: Part, output: Output) -> anyhow::Result<ExitCode> {
     let page = store.runs(None, part.cursor, usize::from(part.limit)).await.context("failed to list")?;
     let next = page.next.map(|cursor| cursor.to_string());
-    if output.json() {
-        show::print(&json!({"items": page.items, "nextCursor": next}).to_string())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if page.items.is_empty() {
-        show::print("no runs")?;
-    } else {
-        let header = ["run", "asked", "by", "action", "state", "matched", "decided"].map(str::to_owned);
-        show::print(&show::table(&header, &page.items.iter().map(row).collect::<Vec<_>>()))?;
-    }
-    if let Some(next) = next {
-        show::print(&format!("more: --cursor {}", show::plain(&next)))?;
-    }
+    let header = ["run", "asked", "by", "action", "state", "matched", "decided"];
+    show::page(output, &page.items, next, &header, row, "no runs")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,7 +16,6 @@ use super::{dirs, runtime, server};
 use crate::app::{App, Parts};
 use crate::config::{Config, ConfigError, Loaded, LogFormat, Sources};
 use crate::runtime::logs::{self, LogStyle, Logs};
-use crate::runtime::metrics::RELOADS;
 use crate::runtime::traces::Traces;
 use crate::runtime::{Lifecycle, Metrics, Stop};
 use crate::store::embedded::Embedded;
@@ -138,7 +137,7 @@ impl Reloader {
                     "refused"
                 }
             };
-            metrics::counter!(RELOADS, "outcome" => outcome).increment(1);
+            metrics::counter!("omni_relay_reloads_total", "outcome" => outcome).increment(1);
         }
     }
 

@@ -71,9 +71,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-impl From<Problem> for ConfigError {
-    fn from(problem: Problem) -> Self {
-        Self { problems: vec![problem] }
-    }
-}

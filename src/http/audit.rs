@@ -11,7 +11,7 @@ use super::contract::openapi::OPERATOR;
 use super::contract::problems;
 use super::problem::{self, Problem};
 use super::{Services, parameters};
-use crate::store::audit::{Audited, Place};
+use crate::store::audit::Audited;
 
 /// Changes on a page, unless told otherwise, and at most.
 const USUAL: usize = 50;
@@ -52,16 +52,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page>, Problem> {
     caller.access.of_everybody()?;
-    let given = parameters::of(query.as_deref(), &["cursor", "limit"])?;
-    let cursor = given.get("cursor").map(|cursor| cursor.parse::<Place>()).transpose();
-    let cursor = cursor.map_err(|()| parameters::wrong("cursor", "must be the nextCursor of a page"))?;
-    let limit = given.get("limit").map_or(Some(USUAL), |limit| limit.parse().ok());
-    let limit = limit.filter(|limit| (1..=MOST).contains(limit));
-    let limit = limit.ok_or_else(|| parameters::wrong("limit", format!("must be a whole number from 1 to {MOST}")))?;
-    // One more than the page says whether there is another.
-    let mut items = services.store.audit(cursor, limit + 1).await?;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next_cursor = items.last().filter(|_| more).map(|last| last.place.to_string());
-    Ok(Json(Page { items, next_cursor }))
+    let (cursor, limit) = parameters::page(query.as_deref(), USUAL, MOST)?;
+    let (items, next) = services.store.audit(cursor, limit).await?;
+    Ok(Json(Page { items, next_cursor: next.map(|place| place.to_string()) }))
 }

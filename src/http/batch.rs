@@ -140,7 +140,7 @@ fn alone(query: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
 /// The prompts as they came; each is read by itself.
 fn items(bytes: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     let whole: &RawValue = serde_json::from_slice(bytes).map_err(|_| Problem::malformed())?;
-    let no_object = |_| wrong(FieldError { pointer: String::new(), detail: "must be an object".to_owned() });
+    let no_object = |_| wrong(FieldError::whole("must be an object"));
     let mut members: HashMap<String, &RawValue> = serde_json::from_str(whole.get()).map_err(no_object)?;
     let prompts = members.remove("prompts");
     if let Some(name) = members.keys().min() {

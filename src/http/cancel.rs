@@ -30,10 +30,9 @@ pub(super) async fn cancel(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let id = id.parse().map_err(|_| prompt::not_found())?;
-    let record = prompt::visible(&services, &caller.access, id).await?;
+    let record = prompt::named(&services, &caller.access, &id).await?;
     services.canceller.cancel(&record, &caller.access.who()).await?;
-    let record = prompt::visible(&services, &caller.access, id).await?;
+    let record = prompt::visible(&services, &caller.access, record.id).await?;
     let object = prompt::object(&services.store, &caller.access, record).await?;
     let status = if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(object)).into_response())

@@ -29,10 +29,9 @@ pub(super) async fn show(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let id = id.parse().map_err(|_| prompt::not_found())?;
-    let record = prompt::visible(&services, &caller.access, id).await?;
+    let record = prompt::named(&services, &caller.access, &id).await?;
     let Some(charts) = &services.charts else { return Err(missing("charts are off: results.charts is false")) };
-    match services.store.terminal_entry(&record.conversation, id).await? {
+    match services.store.terminal_entry(&record.conversation, record.id).await? {
         None => return Err(missing("there is no answer yet")),
         Some((EntryType::Answer, _)) => {}
         Some(_) => return Err(missing("the prompt ended without an answer")),

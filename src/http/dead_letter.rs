@@ -105,7 +105,7 @@ fn edit(bytes: &[u8]) -> Result<Option<Edit>, Problem> {
         Value::Null => return Ok(None),
         Value::Object(object) => object,
         _ => {
-            let error = FieldError { pointer: String::new(), detail: "must be an object".to_owned() };
+            let error = FieldError::whole("must be an object");
             return Err(Problem::fields(Code::InvalidPrompt, vec![error]));
         }
     };
@@ -116,17 +116,11 @@ fn edit(bytes: &[u8]) -> Result<Option<Edit>, Problem> {
 }
 
 /// What is wrong with an edit, as its place in the body.
-fn invalid(invalid: Invalid) -> Problem {
-    match invalid {
-        Invalid::Fields(mut errors) => {
-            for error in &mut errors {
-                error.pointer.insert_str(0, "/edit");
-            }
-            Problem::fields(Code::InvalidPrompt, errors)
-        }
-        Invalid::TooLarge => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-        Invalid::Syntax => Problem::malformed(),
+fn invalid(mut invalid: Invalid) -> Problem {
+    if let Invalid::Fields(errors) = &mut invalid {
+        errors.iter_mut().for_each(|error| error.pointer.insert_str(0, "/edit"));
     }
+    Problem::invalid(Code::InvalidPrompt, invalid)
 }
 
 impl From<EditError> for Problem {

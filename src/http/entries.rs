@@ -16,9 +16,8 @@ use super::contract::problems;
 use super::position::EntryId;
 use super::problem::{self, Problem};
 use super::reader::{self, PARAMETER, Reader};
-use super::{Services, auth, events, history};
+use super::{Services, auth, events, history, parameters};
 use crate::model::entry_schema::AnyEvent;
-use crate::model::prompt::FieldError;
 
 /// Entries on a page, unless told otherwise, and at most.
 const USUAL: usize = 50;
@@ -90,7 +89,7 @@ pub(super) async fn list(
 fn parse(query: &str) -> Result<(EntryId, usize), Problem> {
     let (mut after, mut limit) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let wrong = |detail: String| Problem::fields(Code::InvalidParameter, vec![FieldError::at("", &name, detail)]);
+        let wrong = |detail: String| parameters::wrong(&name, detail);
         match &*name {
             "after" if after.is_some() => return Err(wrong("must be given once".to_owned())),
             "after" => after = Some(value.parse().map_err(|_| events::invalid_position())?),

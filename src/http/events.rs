@@ -19,12 +19,12 @@ use super::position::{EntryId, Start};
 use super::problem::{self, Problem};
 use super::reader::{self, PARAMETER, Reader};
 use super::tail::{Tail, Until};
-use super::{Services, auth, history, prompt, token};
-use crate::model::prompt::FieldError;
+use super::{Services, auth, history, parameters, prompt, token};
 use crate::model::{Conversation, PromptId};
 
 const LAST_EVENT_ID: &str = "last-event-id";
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// No proxy is to hold back what is streamed.
+pub(super) const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a reader asks for.
 #[derive(Debug, PartialEq)]
@@ -95,7 +95,7 @@ async fn until_of(services: &Services, conversation: &Conversation, prompt: Prom
 fn wanted(headers: &HeaderMap, query: &str) -> Result<Wanted, Problem> {
     let (mut from, mut until) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let wrong = |detail: &str| Problem::fields(Code::InvalidParameter, vec![FieldError::at("", &name, detail)]);
+        let wrong = |detail: &str| parameters::wrong(&name, detail);
         match &*name {
             "from" if from.is_some() => return Err(invalid_position()),
             "from" => from = Some(value.parse().map_err(|_| invalid_position())?),

@@ -12,7 +12,6 @@ use super::contract::problems;
 use super::problem::{self, Problem};
 use super::{Services, body, prompt};
 use crate::model::feedback::{Feedback, FeedbackSchema};
-use crate::model::prompt::Invalid;
 use crate::pipeline::NotRated;
 
 problems!(
@@ -36,15 +35,10 @@ pub(super) async fn rate(
     headers: HeaderMap,
     payload: Body,
 ) -> Result<StatusCode, Problem> {
-    let id = id.parse().map_err(|_| prompt::not_found())?;
-    let record = prompt::visible(&services, &caller.access, id).await?;
+    let record = prompt::named(&services, &caller.access, &id).await?;
     let bytes = body::read(&headers, payload, LARGEST).await?;
-    let feedback = Feedback::parse(&bytes).map_err(|invalid| match invalid {
-        Invalid::Syntax => Problem::malformed(),
-        Invalid::TooLarge => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-        Invalid::Fields(errors) => Problem::fields(Code::InvalidFeedback, errors),
-    })?;
-    if services.store.terminal_entry(&record.conversation, id).await?.is_none() {
+    let feedback = Feedback::parse(&bytes).map_err(|invalid| Problem::invalid(Code::InvalidFeedback, invalid))?;
+    if services.store.terminal_entry(&record.conversation, record.id).await?.is_none() {
         return Err(Problem::new(Code::NotFinished, "the prompt has not ended yet"));
     }
     services.rater.rate(&record, &feedback).await?;

@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,13 +17,14 @@ use super::auth::{self, Access, Authorized, Mcp};
 use super::code::Code;
 use super::contract::openapi::AGENT;
 use super::contract::{Responses, responses};
+use super::events::ACCEL_BUFFERING;
 use super::middleware::AsItCame;
+use super::parameters::wrong;
 use super::problem::{self, Problem};
 use super::standing::Standing;
 use super::token::{Granted, Purpose};
 use super::{Services, body, reader, token};
 use crate::config::Scope;
-use crate::model::prompt::FieldError;
 use crate::model::user::MAX_EXTERNAL_ID;
 use crate::omni::{MCP_SESSION, McpAnswer, McpRequest, OmniError};
 use crate::pipeline::keyring::Halt;
@@ -34,7 +35,6 @@ const MODEL: &str = "X-MCP-Model-ID";
 const TOPIC: &str = "X-MCP-Topic-Name";
 const MAX_TOPIC: usize = 256;
 const LARGEST: usize = 4 * 1024 * 1024;
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Who acts for a user: a caller with the scope `mcp`, or whoever shows a token for that one user.
 pub(super) struct ActingFor {
@@ -253,10 +253,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
         (Some(Ok(value)), None) => Ok(Some(value)),
         _ => Err(wrong(name, "as a header must be given once, as UTF-8")),
     }
-}
-
-fn wrong(header: &str, detail: impl Into<String>) -> Problem {
-    Problem::fields(Code::InvalidParameter, vec![FieldError::at("", header, detail)])
 }
 
 impl From<Refusal> for Problem {

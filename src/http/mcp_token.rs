@@ -12,8 +12,7 @@ use super::contract::openapi::CHAT;
 use super::contract::problems;
 use super::problem::{self, Problem};
 use super::token::{self, Minted, Purpose, Wish};
-use super::{Services, body};
-use crate::model::prompt::FieldError;
+use super::{Services, body, parameters};
 use crate::model::user::MAX_EXTERNAL_ID;
 
 problems!(
@@ -36,8 +35,7 @@ pub(super) async fn create(
 ) -> Result<Json<Minted>, Problem> {
     let tokens = services.tokens.as_ref().ok_or_else(token::off)?;
     if !(1..=MAX_EXTERNAL_ID).contains(&external_id.len()) {
-        let detail = format!("must be 1 to {MAX_EXTERNAL_ID} bytes");
-        return Err(Problem::fields(Code::InvalidParameter, vec![FieldError::at("", "externalId", detail)]));
+        return Err(parameters::wrong("externalId", format!("must be 1 to {MAX_EXTERNAL_ID} bytes")));
     }
     let wish = body::read(&headers, payload, token::LARGEST).await?;
     tokens.mint(Purpose::Mcp, &external_id, caller.access.caller(), token::life(&wish)?).map(Json)

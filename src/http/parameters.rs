@@ -1,6 +1,7 @@
 //! Parameters of an address, each known and given once.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use url::form_urlencoded;
 
@@ -20,6 +21,17 @@ pub(super) fn of(query: Option<&str>, known: &[&str]) -> Result<BTreeMap<String,
         }
     }
     if errors.is_empty() { Ok(given) } else { Err(Problem::fields(Code::InvalidParameter, errors)) }
+}
+
+/// The cursor of a list, and how many it is to show.
+pub(super) fn page<C: FromStr>(query: Option<&str>, usual: usize, most: usize) -> Result<(Option<C>, usize), Problem> {
+    let given = of(query, &["cursor", "limit"])?;
+    let cursor = given.get("cursor").map(|cursor| cursor.parse()).transpose();
+    let cursor = cursor.map_err(|_| wrong("cursor", "must be the nextCursor of a page"))?;
+    let limit = given.get("limit").map_or(Some(usual), |limit| limit.parse().ok());
+    let limit = limit.filter(|limit| (1..=most).contains(limit));
+    let limit = limit.ok_or_else(|| wrong("limit", format!("must be a whole number from 1 to {most}")))?;
+    Ok((cursor, limit))
 }
 
 /// A value that cannot be used.

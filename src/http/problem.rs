@@ -75,6 +75,15 @@ impl Problem {
         Self { errors, ..Self::new(code, detail) }
     }
 
+    /// A body that cannot be used; `code` says what it was to be.
+    pub(super) fn invalid(code: Code, invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Syntax => Self::malformed(),
+            Invalid::TooLarge => Self::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+            Invalid::Fields(errors) => Self::fields(code, errors),
+        }
+    }
+
     /// A body that nobody can read.
     pub(super) const fn malformed() -> Self {
         Self::new(Code::MalformedJson, "the body is not JSON")
@@ -200,9 +209,7 @@ impl From<Halt> for Problem {
 impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::Invalid(Invalid::Syntax) => Self::malformed(),
-            IntakeError::Invalid(Invalid::TooLarge) => Self::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-            IntakeError::Invalid(Invalid::Fields(errors)) => Self::fields(Code::InvalidPrompt, errors),
+            IntakeError::Invalid(invalid) => Self::invalid(Code::InvalidPrompt, invalid),
             IntakeError::KeyReused => {
                 Self::new(Code::IdempotencyKeyReused, "the idempotency key was used for another prompt")
             }

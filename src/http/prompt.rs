@@ -1,5 +1,7 @@
 //! `GET /v1/prompts/{id}`: the prompt object.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use jiff::{Timestamp, Unit};
@@ -79,11 +81,25 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Json<PromptObject>, Problem> {
     let wait = wait::parse(query.as_deref())?;
-    let id = id.parse().map_err(|_| not_found())?;
-    let record = visible(&services, &caller.access, id).await?;
-    wait::for_end(&services, &record.conversation, id, wait).await;
-    let record = if wait.is_zero() { record } else { visible(&services, &caller.access, id).await? };
-    Ok(Json(object(&services.store, &caller.access, record).await?))
+    let record = named(&services, &caller.access, &id).await?;
+    shown(&services, &caller.access, record, wait).await.map(Json)
+}
+
+/// The object, once the prompt has ended or the wait is over.
+pub(super) async fn shown(
+    services: &Services,
+    access: &Access,
+    record: Record,
+    wait: Duration,
+) -> Result<PromptObject, Problem> {
+    wait::for_end(services, &record.conversation, record.id, wait).await;
+    let record = if wait.is_zero() { record } else { visible(services, access, record.id).await? };
+    Ok(object(&services.store, access, record).await?)
+}
+
+/// The record of the prompt that an address names, when the caller may know of it.
+pub(super) async fn named(services: &Services, access: &Access, id: &str) -> Result<Record, Problem> {
+    visible(services, access, id.parse().map_err(|_| not_found())?).await
 }
 
 /// The record, when the caller may know of it.

@@ -16,7 +16,6 @@ use super::contract::problems;
 use super::problem::{self, Problem};
 use super::prompt::PromptObject;
 use super::{Services, body, prompt, wait};
-use crate::model::PromptId;
 use crate::model::prompt::{Body, Defaults, FieldError, Invalid, MAX_IDEMPOTENCY_KEY};
 use crate::model::prompt_schema::PromptSchema;
 use crate::pipeline::IntakeError;
@@ -94,9 +93,13 @@ pub(super) async fn accept(
     drop(body);
     let Some(accepted) = accepted else { return Err(Problem::internal("an accepted prompt was lost")) };
     let fresh = accepted.fresh.map(|fresh| prompt::fresh(services, access, accepted.id, &fresh));
+    let shown = async {
+        let record = prompt::visible(services, access, accepted.id).await?;
+        prompt::shown(services, access, record, wait).await
+    };
     let object = match fresh {
         Some(fresh) if wait.is_zero() => fresh,
-        fresh => match (shown(services, access, accepted.id, wait).await, fresh) {
+        fresh => match (shown.await, fresh) {
             (Ok(object), _) => object,
             // It is ours, whatever Redis does now: a caller that is told otherwise would ask again.
             (Err(_), Some(fresh)) => fresh,
@@ -104,14 +107,6 @@ pub(super) async fn accept(
         },
     };
     Ok((if object.ended { StatusCode::OK } else { StatusCode::ACCEPTED }, object))
-}
-
-/// The prompt object, once the prompt has ended or the wait is over.
-async fn shown(services: &Services, access: &Access, id: PromptId, wait: Duration) -> Result<PromptObject, Problem> {
-    let record = prompt::visible(services, access, id).await?;
-    wait::for_end(services, &record.conversation, id, wait).await;
-    let record = if wait.is_zero() { record } else { prompt::visible(services, access, id).await? };
-    Ok(prompt::object(&services.store, access, record).await?)
 }
 
 /// The header's key: `Ok(None)` without one, `Err` with what would be right.

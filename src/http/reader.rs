@@ -99,7 +99,7 @@ pub(super) async fn find(services: &Services, access: &Access, name: &str) -> Re
     if let Some(named) = access.conversation(name)
         // Ten thousand readers at once: the first of them asked.
         && (services.feeds.has(&named)
-            || store.knows(&named.tenant(), &named).await? || store.bounds(&named).await?.is_some())
+            || store.knows(&named).await? || store.bounds(&named).await?.is_some())
     {
         return Ok(Some(named));
     }

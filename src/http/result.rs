@@ -42,15 +42,14 @@ pub(super) async fn show(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let id = id.parse().map_err(|_| prompt::not_found())?;
-    let record = prompt::visible(&services, &caller.access, id).await?;
+    let record = prompt::named(&services, &caller.access, &id).await?;
     let store = &services.store;
-    let entry = match store.terminal_entry(&record.conversation, id).await? {
+    let entry = match store.terminal_entry(&record.conversation, record.id).await? {
         None => return Err(missing("there is no answer yet")),
         Some((EntryType::Answer, entry)) => entry,
         Some(_) => return Err(missing("the prompt ended without an answer")),
     };
-    if let Some(whole) = store.result(&record.conversation, id).await? {
+    if let Some(whole) = store.result(&record.conversation, record.id).await? {
         return Ok(json(whole));
     }
     let entry = store.entry(&record.conversation, &entry).await?;

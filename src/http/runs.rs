@@ -6,7 +6,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{self, Access, Authorized, Ops};
@@ -16,12 +15,11 @@ use super::contract::params::RunName;
 use super::contract::problems;
 use super::problem::{self, Problem};
 use super::wanted::{self, Wanted};
-use super::{Services, body};
+use super::{Services, body, parameters};
 use crate::model::fields::Fields;
 use crate::model::letter::LetterFilter;
 use crate::model::prompt::FieldError;
 use crate::model::run::{Action, Order, Run, WholeRun};
-use crate::store::letters::Cursor;
 
 /// Runs on a page, unless told otherwise, and at most.
 const USUAL: usize = 50;
@@ -103,7 +101,7 @@ pub(super) async fn list(
     State(services): State<Services>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Listed>, Problem> {
-    let (cursor, limit) = page(query.as_deref().unwrap_or_default())?;
+    let (cursor, limit) = parameters::page(query.as_deref(), USUAL, MOST)?;
     // Who sees all tenants' letters asks for those of none in particular.
     let of = caller.access.letters_of(None).unwrap_or_default();
     let page = services.store.runs(of.as_ref(), cursor, limit).await?;
@@ -156,7 +154,7 @@ fn parse(bytes: &[u8]) -> Result<(Order, Wanted), Problem> {
     let body: Value = serde_json::from_slice(bytes).map_err(|_| Problem::malformed())?;
     let invalid = |errors| Problem::fields(Code::InvalidRun, errors);
     let Value::Object(object) = body else {
-        return Err(invalid(vec![FieldError { pointer: String::new(), detail: "must be an object".to_owned() }]));
+        return Err(invalid(vec![FieldError::whole("must be an object")]));
     };
     let mut fields = Fields::new("", object);
     let action = fields.take("action").and_then(|action| serde_json::from_value::<Action>(action).ok());
@@ -185,33 +183,10 @@ fn parse(bytes: &[u8]) -> Result<(Order, Wanted), Problem> {
     }
 }
 
-fn page(query: &str) -> Result<(Option<Cursor>, usize), Problem> {
-    let (mut cursor, mut limit, mut errors) = (None, None, Vec::new());
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let detail = match &*name {
-            "cursor" if cursor.is_none() => {
-                cursor = value.parse().ok();
-                cursor.is_none().then(|| "must be the nextCursor of a page".to_owned())
-            }
-            "limit" if limit.is_none() => {
-                limit = value.parse().ok().filter(|number| (1..=MOST).contains(number));
-                limit.is_none().then(|| format!("must be a whole number from 1 to {MOST}"))
-            }
-            "cursor" | "limit" => Some("must be given once".to_owned()),
-            _ => Some("is not a known parameter; known are cursor, limit".to_owned()),
-        };
-        errors.extend(detail.map(|detail| FieldError::at("", &name, detail)));
-    }
-    if errors.is_empty() {
-        Ok((cursor, limit.unwrap_or(USUAL)))
-    } else {
-        Err(Problem::fields(Code::InvalidParameter, errors))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::letters::Cursor;
 
     fn pointers(body: &str) -> Vec<String> {
         let document = serde_json::to_value(parse(body.as_bytes()).unwrap_err().errors).unwrap();
@@ -231,6 +206,7 @@ mod tests {
         );
         let (order, _) = parse(br#"{"action": "discard", "filter": null}"#).unwrap();
         assert_eq!((order.action, order.rate, order.dry_run), (Action::Discard, 100, false));
+        let page = |query| parameters::page::<Cursor>(Some(query), USUAL, MOST);
         assert_eq!(page("limit=201").unwrap_err().status.as_u16(), 422);
         assert_eq!(page("limit=2&limit=2").unwrap_err().status.as_u16(), 422);
         assert_eq!(page("cursor=7.a&limit=2").unwrap(), ("7.a".parse().ok(), 2));

@@ -26,7 +26,6 @@ use super::position::{EntryId, Start};
 use super::standing::Standing;
 use crate::model::{Conversation, PromptId};
 use crate::runtime::hasten;
-use crate::runtime::metrics::SSE_READERS;
 use crate::store::StoreError;
 
 /// Pause after which a comment shows that the connection lives.
@@ -206,13 +205,13 @@ impl Until {
 
 impl Reader {
     fn new() -> Self {
-        metrics::gauge!(SSE_READERS).increment(1);
+        metrics::gauge!("omni_relay_sse_readers").increment(1);
         Self
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        metrics::gauge!(SSE_READERS).decrement(1);
+        metrics::gauge!("omni_relay_sse_readers").decrement(1);
     }
 }

@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use url::form_urlencoded;
 
-use super::Services;
-use super::code::Code;
 use super::problem::Problem;
-use crate::model::prompt::FieldError;
+use super::{Services, parameters};
 use crate::model::{Conversation, PromptId};
 
 /// Longest wait in seconds.
@@ -18,19 +15,12 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Reads the query of a route whose only parameter is `wait`.
 pub(super) fn parse(query: Option<&str>) -> Result<Duration, Problem> {
-    let mut wait = None;
-    let wrong =
-        |name: &str, detail: String| Problem::fields(Code::InvalidParameter, vec![FieldError::at("", name, detail)]);
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if name != "wait" {
-            return Err(wrong(&name, "is not a known parameter; known is wait".to_owned()));
-        }
-        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        let seconds = value.parse().ok().filter(|seconds| digits && *seconds <= LONGEST && wait.is_none());
-        let detail = || format!("must be given once, as a whole number from 0 to {LONGEST}");
-        wait = Some(seconds.ok_or_else(|| wrong("wait", detail()))?);
-    }
-    Ok(Duration::from_secs(wait.unwrap_or_default()))
+    let given = parameters::of(query, &["wait"])?;
+    let Some(wait) = given.get("wait") else { return Ok(Duration::ZERO) };
+    let digits = !wait.is_empty() && wait.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = wait.parse().ok().filter(|seconds| digits && *seconds <= LONGEST);
+    let detail = || format!("must be a whole number of seconds from 0 to {LONGEST}");
+    Ok(Duration::from_secs(seconds.ok_or_else(|| parameters::wrong("wait", detail()))?))
 }
 
 /// Returns once the prompt's terminal entry is out, `wait` is over or the process stops. Where Redis is away meanwhile,

@@ -12,7 +12,6 @@ use super::contract::problems;
 use super::problem::{self, Document, Problem};
 use crate::omni::{Verified, WebhookVerifier};
 use crate::pipeline::Receiver;
-use crate::runtime::metrics::WEBHOOKS;
 
 /// The route.
 pub(super) const PATH: &str = "/webhooks/omni";
@@ -58,6 +57,6 @@ pub(super) async fn receive(State(webhooks): State<Webhooks>, verified: Verified
         Ok(outcome) => (outcome.as_str(), Ok(StatusCode::OK)),
         Err(error) => ("unavailable", Err(Problem::unavailable(&error))),
     };
-    metrics::counter!(WEBHOOKS, "outcome" => outcome).increment(1);
+    metrics::counter!("omni_relay_webhooks_total", "outcome" => outcome).increment(1);
     answer
 }

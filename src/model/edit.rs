@@ -19,7 +19,10 @@ impl Edit {
     pub fn new(patch: Value) -> Result<Self, Invalid> {
         match patch {
             Value::Object(patch) if !patch.is_empty() => Ok(Self(patch)),
-            _ => Err(wrong("", "must be an object with the members that change")),
+            _ => {
+                let error = FieldError::whole("must be an object with the members that change");
+                Err(Invalid::Fields(vec![error]))
+            }
         }
     }
 
@@ -81,8 +84,7 @@ impl Edit {
 }
 
 fn wrong(name: &str, detail: &str) -> Invalid {
-    let error = FieldError::at("", name, detail);
-    Invalid::Fields(vec![if name.is_empty() { FieldError { pointer: String::new(), ..error } } else { error }])
+    Invalid::Fields(vec![FieldError::at("", name, detail)])
 }
 
 fn merge(target: &mut Value, patch: Value) {

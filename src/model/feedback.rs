@@ -51,8 +51,7 @@ impl Feedback {
     /// Reads and checks a body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         let Value::Object(object) = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)? else {
-            let detail = "must be an object".to_owned();
-            return Err(Invalid::Fields(vec![FieldError { pointer: String::new(), detail }]));
+            return Err(Invalid::Fields(vec![FieldError::whole("must be an object")]));
         };
         let mut fields = Fields::new("", object);
         let given = fields.take("rating");

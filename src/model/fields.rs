@@ -16,10 +16,15 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// About the member `name` of what `parent` points to; the whole is pointed to by nothing.
+    /// About the member `name` of what `parent` points to.
     pub(crate) fn at(parent: &str, name: &str, detail: impl Into<String>) -> Self {
         let name = name.replace('~', "~0").replace('/', "~1");
         Self { pointer: format!("{parent}/{name}"), detail: detail.into() }
+    }
+
+    /// About the whole, which is pointed to by nothing.
+    pub(crate) fn whole(detail: impl Into<String>) -> Self {
+        Self { pointer: String::new(), detail: detail.into() }
     }
 }
 

@@ -25,8 +25,7 @@ impl<'a> Members<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Invalid> {
         let whole: &RawValue = serde_json::from_slice(bytes).map_err(|_| Invalid::Syntax)?;
         if !whole.get().starts_with('{') {
-            let detail = "must be an object".to_owned();
-            return Err(Invalid::Fields(vec![FieldError { pointer: String::new(), detail }]));
+            return Err(Invalid::Fields(vec![FieldError::whole("must be an object")]));
         }
         let members: Self = serde_json::from_str(whole.get()).map_err(|_| Invalid::Syntax)?;
         if members.size > MAX_REST { Err(Invalid::TooLarge) } else { Ok(members) }

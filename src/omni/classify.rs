@@ -1,4 +1,4 @@
-//! From what happened on the wire to an [`OmniError`]: the one place that knows which failure may be repeated.
+//! From what happened on the wire to an [`OmniError`]: the one place that knows what a failure says of a request.
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;

@@ -99,19 +99,6 @@ impl OmniError {
         matches!(self, Self::UnknownOutcome(_))
     }
 
-    /// Whether the same call may be sent again after a while, with a chance of another answer.
-    pub fn may_be_repeated(&self) -> bool {
-        matches!(
-            self,
-            Self::NotSent(_)
-                | Self::Interrupted(_)
-                | Self::Conflict { .. }
-                | Self::Throttled { .. }
-                | Self::NotReady { .. }
-                | Self::Server { .. }
-        )
-    }
-
     /// Whether there was no answer in time.
     pub fn is_late(&self) -> bool {
         match self {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -22,7 +21,6 @@ pub struct Event {
     pub metadata: Map<String, Value>,
     /// Why a job was denied.
     pub reason: Option<String>,
-    pub completed_at: Option<Timestamp>,
     /// A report on the way: `status` is then never final. Its body is not published.
     pub progress: Option<Progress>,
 }
@@ -63,10 +61,6 @@ struct Wire<'a> {
     #[serde(borrow)]
     reason: Member<'a>,
     #[serde(borrow)]
-    completed_at: Member<'a>,
-    #[serde(borrow, rename = "completed_at")]
-    completed_at_snake: Member<'a>,
-    #[serde(borrow)]
     progress: Member<'a>,
 }
 
@@ -86,7 +80,6 @@ impl Event {
             status,
             metadata: lenient::read(wire.metadata).or_else(|| lenient::read(wire.webhook_metadata)).unwrap_or_default(),
             reason: lenient::text(wire.reason),
-            completed_at: lenient::read(wire.completed_at_snake).or_else(|| lenient::read(wire.completed_at)),
             progress: on_the_way.then(progress),
         })
     }
@@ -139,19 +132,14 @@ mod tests {
         assert_eq!(event.job_id.unwrap().to_string(), "550e8400-e29b-41d4-a716-446655440000");
         assert_eq!(event.status, Some(JobState::Complete));
         assert_eq!(event.metadata["trackingId"], "task-123");
-        assert_eq!(event.completed_at.unwrap().to_string(), "2025-01-24T10:30:00Z");
         assert!(event.progress.is_none());
     }
 
     #[test]
     fn the_other_spelling_means_the_same() {
         let id = Uuid::from_u128(5);
-        let one = read(&format!(
-            r#"{{"event_id":"e","job_id":"{id}","state":"failed","completed_at":"2025-01-24T10:30:00.250Z"}}"#
-        ));
-        let other = read(&format!(
-            r#"{{"eventId":"e","jobId":"{id}","status":"FAILED","completedAt":"2025-01-24T10:30:00.250Z","new":1}}"#
-        ));
+        let one = read(&format!(r#"{{"event_id":"e","job_id":"{id}","state":"failed"}}"#));
+        let other = read(&format!(r#"{{"eventId":"e","jobId":"{id}","status":"FAILED","new":1}}"#));
         assert_eq!(one, other);
         assert_eq!(one.status, Some(JobState::Failed));
     }
@@ -195,7 +183,7 @@ mod tests {
 
     #[test]
     fn members_of_a_wrong_type_are_absent() {
-        let event = read(r#"{"event_id":5,"jobId":"no uuid","status":[],"metadata":"m","completed_at":"soon"}"#);
+        let event = read(r#"{"event_id":5,"jobId":"no uuid","status":[],"metadata":"m"}"#);
         assert_eq!(event, read("{}"));
     }
 

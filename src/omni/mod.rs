@@ -2,7 +2,7 @@
 //!
 //! Outgoing: [`Omni`] creates, watches, reads, draws, rates and cancels jobs, finds and makes embed users and reads
 //! conversations; [`McpClient`] passes on what agents say to its MCP server. Every failure is an
-//! [`OmniError`] that says whether the request may be repeated.
+//! [`OmniError`] that says what became of the request.
 //! Incoming: [`Verified`] is an axum extractor; holding one is the proof that its body was signed with a secret of ours.
 
 mod api_key;

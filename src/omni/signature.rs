@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::runtime::millis;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -69,7 +70,7 @@ impl Verifier {
     /// Empty secrets are passed over: anybody could sign with them. Without a secret nothing verifies.
     pub fn new(secrets: &[SecretString], tolerance: Duration) -> Self {
         let keys = secrets.iter().filter(|secret| !secret.expose_secret().is_empty()).map(keyed).collect();
-        Self { keys, tolerance_ms: u64::try_from(tolerance.as_millis()).unwrap_or(u64::MAX) }
+        Self { keys, tolerance_ms: millis(tolerance) }
     }
 
     /// `timestamp_header` and `signature_header` as they came, `body` before any decoding.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::runtime::Clock;
+use crate::runtime::{Clock, millis};
 use crate::store::cancel::Cancelled;
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -27,7 +27,7 @@ impl Canceller {
     /// Cancels; `who` is for the audit.
     pub async fn cancel(&self, record: &Record, who: &str) -> Result<Cancelled, StoreError> {
         let now = self.clock.now_ms();
-        let next_check = now.saturating_add(u64::try_from(self.check_after.as_millis()).unwrap_or(u64::MAX));
+        let next_check = now.saturating_add(millis(self.check_after));
         let cancelled = self.store.cancel(record, who, now, next_check).await?;
         let outcome = match cancelled {
             Cancelled::Ended => "ended",

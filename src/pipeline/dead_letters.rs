@@ -11,7 +11,7 @@ use crate::model::letter::Letter;
 use crate::model::run::{Action, Run};
 use crate::model::work::VERSION;
 use crate::model::{Conversation, Defaults, Edit, Envelope, Event, Finding, Invalid, PromptId, Verdict};
-use crate::runtime::{Clock, failpoint};
+use crate::runtime::{Clock, failpoint, millis};
 use crate::store::dead::{Back, Decided, Decision, Tried};
 use crate::store::delivery::Stream;
 use crate::store::letters::WholeLetter;
@@ -49,7 +49,7 @@ impl DeadLetters {
     /// An open letter with all that is known of it.
     pub async fn show(&self, id: &str) -> Result<Option<WholeLetter>, StoreError> {
         let Some((mut letter, record)) = self.read(id).await? else { return Ok(None) };
-        letter.trace_id = record.and_then(|record| record.traceparent.split('-').nth(1).map(str::to_owned));
+        letter.trace_id = record.and_then(|record| record.trace_id());
         Ok(Some(letter))
     }
 
@@ -153,7 +153,7 @@ impl DeadLetters {
 
     fn decision<'a>(&self, who: &'a str) -> Decision<'a> {
         let now = self.clock.now_ms();
-        let check = u64::try_from(self.check_after.as_millis()).unwrap_or(u64::MAX);
+        let check = millis(self.check_after);
         Decision { who, now, next_check: now.saturating_add(check), run: None, details: "" }
     }
 }

@@ -30,10 +30,7 @@ pub async fn run(store: Store, clock: Clock, stop: Stop) -> Result<(), StoreErro
                 LOOK
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.requested() => {}
-        }
+        stop.pause(pause).await;
     }
     Ok(())
 }

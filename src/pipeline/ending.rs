@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::keyring::Halt;
 use super::stage::Disposition;
 use crate::model::entry::{About, Data};
-use crate::model::{Cause, Conversation, EntryType, Finding, JobState, PromptId};
+use crate::model::{Cause, Conversation, EntryType, JobState, PromptId};
 use crate::omni::{JobStatus, OmniError};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -60,15 +60,16 @@ impl Subject {
         }
     }
 
-    pub(super) fn unknown(finding: &Finding) -> Self {
+    /// Of which there is no record.
+    pub(super) fn unknown(prompt_id: PromptId, conversation: Conversation, metadata: Map<String, Value>) -> Self {
         Self {
-            prompt_id: finding.prompt_id,
-            conversation: finding.conversation.clone(),
+            prompt_id,
+            conversation,
             job_id: None,
             conversation_id: None,
             chat_url: None,
             key_id: None,
-            metadata: finding.metadata.clone(),
+            metadata,
             accepted_at: None,
             attached: false,
             known: false,

@@ -9,7 +9,7 @@ use super::reconcile::Pace;
 use super::story::{Kind, Next, Step, Story, Waited};
 use crate::model::entry::EntryType;
 use crate::model::{Attempt, Cause, Conversation, Phase, PromptId, Tenant};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, millis};
 use crate::store::audit::{Audited, at};
 use crate::store::conversation::Stored;
 use crate::store::delivery::Stream;
@@ -175,7 +175,7 @@ impl Explainer {
             prompt_id: Some(prompt.to_string()),
             conversation: Some(record.conversation.to_string()),
             phase: Some(record.phase.as_str()),
-            trace_id: record.traceparent.split('-').nth(1).map(str::to_owned),
+            trace_id: record.trace_id(),
             steps,
             next,
             waiting: Vec::new(),
@@ -288,7 +288,7 @@ impl Explainer {
         Ok(match self.keys.startable(1).await? {
             Ok(_) => next.cause(Cause::Turn),
             Err((pause, cause)) => {
-                let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                let pause = millis(pause);
                 next.cause(cause).at(Some(now.saturating_add(pause)))
             }
         })

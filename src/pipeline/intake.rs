@@ -14,7 +14,7 @@ use crate::model::prompt::{Body, Defaults, Invalid, metadata_fits};
 use crate::model::work::Envelope;
 use crate::model::{Cause, Conversation, Finding, Phase, PromptId, Tenant, Verdict};
 use crate::runtime::traces::{self, SpanKind};
-use crate::runtime::{Clock, TraceContext, failpoint};
+use crate::runtime::{Clock, TraceContext, failpoint, millis};
 use crate::store::accept::{Accepted, Intake as Accepting};
 use crate::store::backlog::Share;
 use crate::store::delivery::{Delivery, Stream};
@@ -144,7 +144,7 @@ impl Intake {
             body,
             traceparent: &trace.to_string(),
             now,
-            first_check: now.saturating_add(u64::try_from(first_check.as_millis()).unwrap_or(u64::MAX)),
+            first_check: now.saturating_add(millis(first_check)),
             may_adopt: tenant.is_none() || self.adopt_conversations,
         };
         let via = if from.is_some() { "stream" } else { "http" };

@@ -91,10 +91,7 @@ impl KeyRing {
                     metrics::gauge!("omni_relay_budget_limit_requests", "key" => place).set(self.quota.limit);
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = stop.requested() => {}
-            }
+            stop.pause(LOOK).await;
         }
         Ok(())
     }

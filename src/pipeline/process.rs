@@ -138,18 +138,10 @@ impl Process {
 
     /// A job whose record was lost, or that was created elsewhere with our address and secret.
     async fn stranger(&self, webhook: &Webhook) -> Result<Subject, Halt> {
-        let mut subject = Subject {
-            prompt_id: webhook.prompt_id.unwrap_or_else(|| PromptId::of_foreign_job(webhook.job_id)),
-            conversation: Conversation::from_full("-").expect("a dash is a key"),
-            job_id: Some(webhook.job_id.to_string()),
-            conversation_id: None,
-            chat_url: None,
-            key_id: None,
-            metadata: Map::new(),
-            accepted_at: None,
-            attached: false,
-            known: false,
-        };
+        let prompt_id = webhook.prompt_id.unwrap_or_else(|| PromptId::of_foreign_job(webhook.job_id));
+        let conversation = Conversation::from_full("-").expect("a dash is a key");
+        let job_id = Some(webhook.job_id.to_string());
+        let mut subject = Subject { job_id, ..Subject::unknown(prompt_id, conversation, Map::new()) };
         let status = self.status(&mut subject).await?;
         let omnis = status.conversation_id.and_then(|id| Conversation::from_full(&id.to_string()));
         let Some(conversation) = webhook.conversation.clone().or(omnis) else {
@@ -247,7 +239,7 @@ impl Process {
         let subject = match record {
             Some(record) if record.phase.is_terminal() => return Ok(Disposition::Done),
             Some(record) => Subject::of(record, None),
-            None => Subject::unknown(finding),
+            None => Subject::unknown(finding.prompt_id, finding.conversation.clone(), finding.metadata.clone()),
         };
         let end = match &finding.verdict {
             Verdict::Found { job_id, state } => {

@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::stage::{Disposition, Stage};
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::{Attempt, Cause, Envelope, Finding, PromptId, Verdict};
-use crate::runtime::{Clock, failpoint};
+use crate::runtime::{Clock, failpoint, millis};
 use crate::store::delivery::{Delivery, Settled, Wait, Why};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -126,12 +126,12 @@ impl Settler {
                 Why::Waits(cause)
             }
         };
-        let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let pause = millis(pause);
         self.store.defer(delivery, prompt, &Wait { now, until: now.saturating_add(pause), why }, &next).await
     }
 
     fn waited_too_long<W>(&self, envelope: &Envelope<W>) -> bool {
-        let longest = u64::try_from(self.limits.max_wait.as_millis()).unwrap_or(u64::MAX);
+        let longest = millis(self.limits.max_wait);
         envelope.waiting_since.is_some_and(|since| since.saturating_add(longest) < self.clock.now_ms())
     }
 
@@ -174,11 +174,16 @@ impl Settler {
         failpoint::hit("dead.buried").await;
         // What was wrong with a pushed prompt names its fields, which are the caller's words.
         let error = if reason == Reason::InvalidPrompt { "see the letter" } else { error };
-        warn!(letter = letter.id, reason = reason.as_str(), error, attempts = letter.history.len(), "dead letter");
-        metrics::counter!("omni_relay_dead_letters_total", "stage" => letter.stage, "reason" => reason.as_str())
-            .increment(1);
+        told(&letter, error);
         Ok(settled)
     }
+}
+
+/// A letter that was written. Its error may be in words that are not for the log.
+pub(super) fn told(letter: &DeadLetter, error: &str) {
+    let reason = letter.reason.as_str();
+    warn!(letter = letter.id, reason, error, attempts = letter.history.len(), "dead letter");
+    metrics::counter!("omni_relay_dead_letters_total", "stage" => letter.stage, "reason" => reason).increment(1);
 }
 
 /// At most one open letter per prompt; without a prompt, one per entry.

@@ -329,14 +329,12 @@ fn after(record: &Record, envelope: &Envelope<Submit>, halt: Halt) -> Result<Dis
         OmniError::Refused { status, detail } => {
             let code = detail.code.clone().unwrap_or_else(|| format!("omni_{}", status.as_u16()));
             let message = detail.message.clone().unwrap_or_else(|| "Omni refused the prompt".to_owned());
-            refuse(record.id, record, &code, message)
+            refuse(record, &code, message)
         }
-        OmniError::NotFound => {
-            refuse(record.id, record, "omni_404", "Omni does not know what was asked for".to_owned())
-        }
-        OmniError::AmbiguousUser => refuse(record.id, record, "user_ambiguous", error.to_string()),
-        OmniError::UserListTooLong { .. } => refuse(record.id, record, "user_not_found", error.to_string()),
-        OmniError::InactiveUser => refuse(record.id, record, "user_inactive", error.to_string()),
+        OmniError::NotFound => refuse(record, "omni_404", "Omni does not know what was asked for".to_owned()),
+        OmniError::AmbiguousUser => refuse(record, "user_ambiguous", error.to_string()),
+        OmniError::UserListTooLong { .. } => refuse(record, "user_not_found", error.to_string()),
+        OmniError::InactiveUser => refuse(record, "user_inactive", error.to_string()),
         OmniError::Redirected { .. } => {
             Disposition::Bury { reason: Reason::RetriesExhausted, error: error.to_string(), finding: None }
         }
@@ -354,13 +352,13 @@ fn without_user(record: &Record, none: &NoUser) -> Disposition {
         NoUser::Unseen => return Disposition::Retry { error: none.to_string(), not_before: None },
         NoUser::Unknown | NoUser::Halt(_) => ("user_not_found", NoUser::Unknown.to_string()),
     };
-    refuse(record.id, record, code, message)
+    refuse(record, code, message)
 }
 
 /// What was to go along is gone: without it Omni would answer another question.
 fn without_attachments(record: &Record) -> Disposition {
     warn!(prompt.id = %record.id, "the attachments of a queued prompt are lost");
-    refuse(record.id, record, "attachments_lost", "the prompt's attachments were lost".to_owned())
+    refuse(record, "attachments_lost", "the prompt's attachments were lost".to_owned())
 }
 
 /// Whether Omni may have refused because the user is gone.
@@ -373,7 +371,7 @@ fn cancelled(record: &Record) -> Disposition {
     Disposition::Refuse(Finding::new(record.id, record.conversation.clone(), Verdict::Cancelled))
 }
 
-fn refuse(prompt_id: PromptId, record: &Record, code: &str, message: String) -> Disposition {
+fn refuse(record: &Record, code: &str, message: String) -> Disposition {
     let verdict = Verdict::Failed { code: code.to_owned(), message };
-    Disposition::Refuse(Finding::new(prompt_id, record.conversation.clone(), verdict))
+    Disposition::Refuse(Finding::new(record.id, record.conversation.clone(), verdict))
 }

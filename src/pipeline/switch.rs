@@ -155,10 +155,7 @@ pub async fn run(store: Store, switch: Switch, stop: Stop) -> Result<(), StoreEr
             }
             Err(error) => tracing::debug!(error = %chain(&error), "cannot see what is paused"),
         }
-        tokio::select! {
-            () = tokio::time::sleep(hasten(LOOK)) => {}
-            () = stop.requested() => {}
-        }
+        stop.pause(hasten(LOOK)).await;
     }
     Ok(())
 }

@@ -96,11 +96,11 @@ impl<S: Stage> Worker<S> {
                 }
                 Err(error) if error.passes() => {
                     debug!(stage = S::STREAM.stage(), error = %error, "waiting for redis");
-                    this.pause(AWAY).await;
+                    this.stop.pause(AWAY).await;
                 }
                 Err(error) => {
                     error!(stage = S::STREAM.stage(), error = %chain(&error), "failed to read");
-                    this.pause(AWAY).await;
+                    this.stop.pause(AWAY).await;
                 }
             }
         }
@@ -199,7 +199,7 @@ impl<S: Stage> Worker<S> {
                 match self.stage.handle(delivery, envelope).await {
                     Ok(Disposition::Hold { pause, cause }) => {
                         debug!(%cause, ?pause, "waiting");
-                        self.pause(pause).await;
+                        self.stop.pause(pause).await;
                         if self.hands_on(delivery).await {
                             return "pending";
                         }
@@ -210,7 +210,7 @@ impl<S: Stage> Worker<S> {
                         break Disposition::Retry { error: error.to_string(), not_before: None };
                     }
                     Err(error) if error.passes() && S::IN_ORDER => {
-                        self.pause(AWAY).await;
+                        self.stop.pause(AWAY).await;
                         if self.hands_on(delivery).await {
                             return "pending";
                         }
@@ -253,7 +253,7 @@ impl<S: Stage> Worker<S> {
         if !error.passes() {
             warn!(error = %chain(error), "left a delivery pending");
         }
-        self.pause(AWAY).await;
+        self.stop.pause(AWAY).await;
         let give_up = !error.passes() || self.stop.is_requested();
         give_up.then_some("pending")
     }
@@ -275,13 +275,6 @@ impl<S: Stage> Worker<S> {
                 Ok(Settled::Lost) | Err(StoreError::NoGroup) => return,
                 Ok(Settled::Yes) | Err(_) => {}
             }
-        }
-    }
-
-    async fn pause(&self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = self.stop.requested() => {}
         }
     }
 }

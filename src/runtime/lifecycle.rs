@@ -208,8 +208,12 @@ impl Stop {
         self.hard.cancelled().await;
     }
 
-    pub fn is_hard(&self) -> bool {
-        self.hard.is_cancelled()
+    /// Sleeps, but not beyond the stop.
+    pub async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.requested() => {}
+        }
     }
 }
 
@@ -254,7 +258,7 @@ mod tests {
         });
         assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
         assert!(finished.load(Ordering::SeqCst), "the stop did not wait for the handler");
-        assert!(!lifecycle.stop_handle().is_hard());
+        assert!(!lifecycle.stop_handle().hard().now_or_never().is_some());
     }
 
     #[tokio::test]
@@ -270,7 +274,7 @@ mod tests {
         assert_eq!(lifecycle.stop(SHORT).await, Outcome::Forced);
         assert!(dropped.await.is_err(), "the sender was dropped with its task");
         assert_eq!(child.await.unwrap(), None);
-        assert!(lifecycle.stop_handle().is_hard());
+        assert!(lifecycle.stop_handle().hard().now_or_never().is_some());
     }
 
     #[tokio::test]
@@ -346,7 +350,7 @@ mod tests {
         let stubborn = lifecycle.child();
         stubborn.spawn("stubborn", std::future::pending::<Ends>());
         assert_eq!(stubborn.stop(SHORT).await, Outcome::Forced);
-        assert!(!lifecycle.stop_handle().is_hard());
+        assert!(!lifecycle.stop_handle().hard().now_or_never().is_some());
     }
 
     #[tokio::test]

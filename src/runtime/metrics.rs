@@ -26,66 +26,37 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-pub const PROMPTS_ACCEPTED: &str = "omni_relay_prompts_accepted_total";
-pub const PROMPTS_SHED: &str = "omni_relay_prompts_shed_total";
-pub const BACKLOG_PROMPTS: &str = "omni_relay_backlog_prompts";
-pub const BACKLOG_BYTES: &str = "omni_relay_backlog_bytes";
-pub const DECISIONS: &str = "omni_relay_decisions_total";
-pub const STAGE_OUTCOMES: &str = "omni_relay_stage_outcomes_total";
-pub const STAGE_DURATION: &str = "omni_relay_stage_duration_seconds";
-pub const STAGE_LAG: &str = "omni_relay_stage_lag_entries";
-pub const STAGE_OLDEST_AGE: &str = "omni_relay_stage_oldest_age_seconds";
-pub const WEBHOOKS: &str = "omni_relay_webhooks_total";
-pub const WEBHOOK_TO_ENTRY: &str = "omni_relay_webhook_to_entry_seconds";
-pub const ACCEPTED_TO_ENTRY: &str = "omni_relay_accepted_to_entry_seconds";
-pub const ENTRIES_PUBLISHED: &str = "omni_relay_entries_published_total";
-pub const OMNI_REQUESTS: &str = "omni_relay_omni_requests_total";
-pub const OMNI_REQUEST_DURATION: &str = "omni_relay_omni_request_duration_seconds";
-pub const REDIS_UP: &str = "omni_relay_redis_up";
-pub const REDIS_DURATION: &str = "omni_relay_redis_duration_seconds";
-pub const DEAD_LETTERS: &str = "omni_relay_dead_letters_total";
-pub const DEAD_LETTERS_OPEN: &str = "omni_relay_dead_letters_open";
-pub const DEAD_LETTER_OLDEST_AGE: &str = "omni_relay_dead_letter_oldest_age_seconds";
-pub const RECONCILED: &str = "omni_relay_reconciled_total";
-pub const BUDGET: &str = "omni_relay_budget_total";
-pub const PAUSED: &str = "omni_relay_paused";
-pub const BUDGET_USED: &str = "omni_relay_budget_used_requests";
-pub const BUDGET_LIMIT: &str = "omni_relay_budget_limit_requests";
-pub const SSE_READERS: &str = "omni_relay_sse_readers";
-pub const KEYS_REFUSED: &str = "omni_relay_omni_keys_refused";
-pub const RELOADS: &str = "omni_relay_reloads_total";
-
 /// Every metric of this version.
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
-    Metric { name: PROMPTS_ACCEPTED, kind: Kind::Counter, unit: Unit::Count, labels: &["via"], help: "prompts accepted, by the way they came: http or stream" },
-    Metric { name: PROMPTS_SHED, kind: Kind::Counter, unit: Unit::Count, labels: &["via", "limit"], help: "prompts turned away because the backlog is full, by the way they came and whose limit it was: tenant or all" },
-    Metric { name: BACKLOG_PROMPTS, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "prompts accepted and neither ended nor dead, of all replicas" },
-    Metric { name: BACKLOG_BYTES, kind: Kind::Gauge, unit: Unit::Bytes, labels: &[], help: "size of their requests and metadata" },
-    Metric { name: DECISIONS, kind: Kind::Counter, unit: Unit::Count, labels: &["action", "outcome"], help: "what people decided: cancel, replay, discard, by what came of it" },
-    Metric { name: STAGE_OUTCOMES, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "outcome"], help: "handlings of a stage's entries, by how they ended" },
-    Metric { name: STAGE_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["stage"], help: "how long one handling took" },
-    Metric { name: STAGE_LAG, kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "entries of a stage's stream that no worker has read, of all replicas" },
-    Metric { name: STAGE_OLDEST_AGE, kind: Kind::Gauge, unit: Unit::Seconds, labels: &["stage"], help: "age of the oldest entry of a stage's stream, read or not; 0 while there is none" },
-    Metric { name: WEBHOOKS, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "webhooks received, by what became of them" },
-    Metric { name: WEBHOOK_TO_ENTRY, kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "from the arrival of a webhook to the terminal entry it led to" },
-    Metric { name: ACCEPTED_TO_ENTRY, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["type"], help: "from the acceptance of a prompt to its terminal entry, by that entry's type" },
-    Metric { name: ENTRIES_PUBLISHED, kind: Kind::Counter, unit: Unit::Count, labels: &["type"], help: "entries written to conversation streams" },
-    Metric { name: OMNI_REQUESTS, kind: Kind::Counter, unit: Unit::Count, labels: &["operation", "status"], help: "requests to Omni, by what they asked and the HTTP status or kind of failure" },
-    Metric { name: OMNI_REQUEST_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &["operation"], help: "how long a request to Omni took, body included; of mcp until its answer began" },
-    Metric { name: REDIS_UP, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
-    Metric { name: REDIS_DURATION, kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "how long an answered command or script took, on the way and in redis; blocking reads are left out" },
-    Metric { name: DEAD_LETTERS, kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
-    Metric { name: DEAD_LETTERS_OPEN, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "dead letters that wait for a decision, of all replicas" },
-    Metric { name: DEAD_LETTER_OLDEST_AGE, kind: Kind::Gauge, unit: Unit::Seconds, labels: &[], help: "since the last death of the one that died first; 0 while there is none" },
-    Metric { name: RECONCILED, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },
-    Metric { name: BUDGET, kind: Kind::Counter, unit: Unit::Count, labels: &["errand", "outcome"], help: "requests to omni that the budget was asked for, and what it said" },
-    Metric { name: BUDGET_USED, kind: Kind::Gauge, unit: Unit::Count, labels: &["key"], help: "requests of a key's window that are used, or promised to jobs that were created in it, of all replicas; keys are named 1 to n, in the order of omni.api_keys" },
-    Metric { name: BUDGET_LIMIT, kind: Kind::Gauge, unit: Unit::Count, labels: &["key"], help: "requests that a key's window has: omni.requests_per_minute" },
-    Metric { name: KEYS_REFUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "api keys that omni refuses, as this process knows" },
-    Metric { name: PAUSED, kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "1 while this process begins nothing new in a stage, because it is paused or the process drains, else 0" },
-    Metric { name: RELOADS, kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "configurations that were read again: taken, or refused because something in them was wrong or takes a restart" },
-    Metric { name: SSE_READERS, kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "readers of server-sent events that this process serves" },
+    Metric { name: "omni_relay_prompts_accepted_total", kind: Kind::Counter, unit: Unit::Count, labels: &["via"], help: "prompts accepted, by the way they came: http or stream" },
+    Metric { name: "omni_relay_prompts_shed_total", kind: Kind::Counter, unit: Unit::Count, labels: &["via", "limit"], help: "prompts turned away because the backlog is full, by the way they came and whose limit it was: tenant or all" },
+    Metric { name: "omni_relay_backlog_prompts", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "prompts accepted and neither ended nor dead, of all replicas" },
+    Metric { name: "omni_relay_backlog_bytes", kind: Kind::Gauge, unit: Unit::Bytes, labels: &[], help: "size of their requests and metadata" },
+    Metric { name: "omni_relay_decisions_total", kind: Kind::Counter, unit: Unit::Count, labels: &["action", "outcome"], help: "what people decided: cancel, replay, discard, by what came of it" },
+    Metric { name: "omni_relay_stage_outcomes_total", kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "outcome"], help: "handlings of a stage's entries, by how they ended" },
+    Metric { name: "omni_relay_stage_duration_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &["stage"], help: "how long one handling took" },
+    Metric { name: "omni_relay_stage_lag_entries", kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "entries of a stage's stream that no worker has read, of all replicas" },
+    Metric { name: "omni_relay_stage_oldest_age_seconds", kind: Kind::Gauge, unit: Unit::Seconds, labels: &["stage"], help: "age of the oldest entry of a stage's stream, read or not; 0 while there is none" },
+    Metric { name: "omni_relay_webhooks_total", kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "webhooks received, by what became of them" },
+    Metric { name: "omni_relay_webhook_to_entry_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "from the arrival of a webhook to the terminal entry it led to" },
+    Metric { name: "omni_relay_accepted_to_entry_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &["type"], help: "from the acceptance of a prompt to its terminal entry, by that entry's type" },
+    Metric { name: "omni_relay_entries_published_total", kind: Kind::Counter, unit: Unit::Count, labels: &["type"], help: "entries written to conversation streams" },
+    Metric { name: "omni_relay_omni_requests_total", kind: Kind::Counter, unit: Unit::Count, labels: &["operation", "status"], help: "requests to Omni, by what they asked and the HTTP status or kind of failure" },
+    Metric { name: "omni_relay_omni_request_duration_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &["operation"], help: "how long a request to Omni took, body included; of mcp until its answer began" },
+    Metric { name: "omni_relay_redis_up", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 while Redis answers, else 0" },
+    Metric { name: "omni_relay_redis_duration_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "how long an answered command or script took, on the way and in redis; blocking reads are left out" },
+    Metric { name: "omni_relay_dead_letters_total", kind: Kind::Counter, unit: Unit::Count, labels: &["stage", "reason"], help: "prompts and entries that became dead letters" },
+    Metric { name: "omni_relay_dead_letters_open", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "dead letters that wait for a decision, of all replicas" },
+    Metric { name: "omni_relay_dead_letter_oldest_age_seconds", kind: Kind::Gauge, unit: Unit::Seconds, labels: &[], help: "since the last death of the one that died first; 0 while there is none" },
+    Metric { name: "omni_relay_reconciled_total", kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "looks at prompts that were quiet too long, by what came of them; found: an answer that no webhook brought" },
+    Metric { name: "omni_relay_budget_total", kind: Kind::Counter, unit: Unit::Count, labels: &["errand", "outcome"], help: "requests to omni that the budget was asked for, and what it said" },
+    Metric { name: "omni_relay_budget_used_requests", kind: Kind::Gauge, unit: Unit::Count, labels: &["key"], help: "requests of a key's window that are used, or promised to jobs that were created in it, of all replicas; keys are named 1 to n, in the order of omni.api_keys" },
+    Metric { name: "omni_relay_budget_limit_requests", kind: Kind::Gauge, unit: Unit::Count, labels: &["key"], help: "requests that a key's window has: omni.requests_per_minute" },
+    Metric { name: "omni_relay_omni_keys_refused", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "api keys that omni refuses, as this process knows" },
+    Metric { name: "omni_relay_paused", kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "1 while this process begins nothing new in a stage, because it is paused or the process drains, else 0" },
+    Metric { name: "omni_relay_reloads_total", kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "configurations that were read again: taken, or refused because something in them was wrong or takes a restart" },
+    Metric { name: "omni_relay_sse_readers", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "readers of server-sent events that this process serves" },
 ];
 
 /// From a script in Redis to a long answer of Omni, in seconds.
@@ -118,7 +89,7 @@ impl Metrics {
         }
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?
-            .set_buckets_for_metric(Matcher::Full(ACCEPTED_TO_ENTRY.to_owned()), LONG)?
+            .set_buckets_for_metric(Matcher::Full("omni_relay_accepted_to_entry_seconds".to_owned()), LONG)?
             .install_recorder()?;
         METRICS.iter().for_each(describe);
         Ok(INSTALLED.get_or_init(|| Self { handle }).clone())
@@ -153,9 +124,9 @@ mod tests {
     fn what_is_recorded_is_rendered_with_buckets_and_help() {
         let metrics = Metrics::install().unwrap();
         Metrics::install().expect("a second installation is the first one");
-        counter!(STAGE_OUTCOMES, "stage" => "metrics-test", "outcome" => "done").increment(2);
-        gauge!(REDIS_UP).set(1.0);
-        histogram!(STAGE_DURATION, "stage" => "metrics-test").record(0.003);
+        counter!("omni_relay_stage_outcomes_total", "stage" => "metrics-test", "outcome" => "done").increment(2);
+        gauge!("omni_relay_redis_up").set(1.0);
+        histogram!("omni_relay_stage_duration_seconds", "stage" => "metrics-test").record(0.003);
         metrics.upkeep();
         let text = metrics.render();
         for expected in [

@@ -12,7 +12,7 @@ mod trace_context;
 pub mod traces;
 
 pub use chain::chain;
-pub use clock::Clock;
+pub use clock::{Clock, millis};
 pub use haste::hasten;
 pub use lifecycle::{Lifecycle, Outcome, Stop};
 pub use metrics::Metrics;

@@ -118,12 +118,6 @@ impl User {
     }
 
     #[must_use]
-    pub fn in_region(mut self, region: &str) -> Self {
-        self.region = Some(region.to_owned());
-        self
-    }
-
-    #[must_use]
     pub fn inactive(mut self) -> Self {
         self.active = false;
         self

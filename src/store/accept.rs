@@ -8,7 +8,8 @@ use super::backlog::Share;
 use super::delivery::Delivery;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
-use crate::model::{Body, Conversation, Phase, PromptId, Tenant};
+use crate::model::{Body, Conversation, Phase, PromptId};
+use crate::runtime::millis;
 
 static ACCEPT: Move = script!("accept");
 
@@ -146,16 +147,9 @@ impl Store {
     }
 
     /// Whether the conversation is known: it has a slot.
-    pub async fn knows(&self, tenant: &Tenant, conversation: &Conversation) -> Result<bool, StoreError> {
-        if conversation.tenant() != *tenant {
-            return Ok(false);
-        }
+    pub async fn knows(&self, conversation: &Conversation) -> Result<bool, StoreError> {
         let mut command = redis::cmd("EXISTS");
         command.arg(self.keys.slot(conversation));
         self.redis.query(&command).await
     }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

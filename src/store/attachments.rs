@@ -3,10 +3,10 @@
 
 use serde_json::value::RawValue;
 
-use super::accept::millis;
 use super::script::{Move, script, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Attachments, PromptId};
+use crate::runtime::millis;
 
 static ATTACH: Move = script!("attach");
 

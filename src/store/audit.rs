@@ -33,17 +33,25 @@ pub struct Audited {
 }
 
 impl Store {
-    /// At most `count` changes before a place, else from the end, the newest first.
-    pub async fn audit(&self, before: Option<Place>, count: usize) -> Result<Vec<Audited>, StoreError> {
+    /// At most `count` changes before a place, else from the end, the newest first; and the place before which the next page
+    /// is, where there is one.
+    pub async fn audit(
+        &self,
+        before: Option<Place>,
+        count: usize,
+    ) -> Result<(Vec<Audited>, Option<Place>), StoreError> {
         // Redis takes it for an error to ask for what is before everything.
         if before == Some(Place::default()) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let mut command = redis::cmd("XREVRANGE");
         command.arg(&self.keys.audit).arg(before.map_or_else(|| "+".to_owned(), |place| format!("({place}")));
-        command.arg("-").arg("COUNT").arg(count);
+        command.arg("-").arg("COUNT").arg(count + 1);
         let reply: StreamRangeReply = self.redis.query(&command).await?;
-        Ok(reply.ids.iter().map(audited).collect())
+        let more = reply.ids.len() > count;
+        let changes: Vec<Audited> = reply.ids.iter().take(count).map(audited).collect();
+        let next = changes.last().filter(|_| more).map(|last| last.place);
+        Ok((changes, next))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::accept::millis;
 use super::script::{Call, Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
+use crate::runtime::millis;
 
 static GRANT: Move = script!("grant");
 static DELAYED: Move = script!("delayed");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::accept::millis;
 use super::{Store, StoreError};
 use crate::model::{Conversation, PromptId};
+use crate::runtime::millis;
 
 /// How long nobody asks again for a chart that was not there.
 const ABSENT: Duration = Duration::from_mins(1);

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use utoipa::ToSchema;
 
-use super::accept::millis;
 use super::delivery::Stream;
 use super::letters::WholeLetter;
 use super::record::Record;
@@ -13,6 +12,7 @@ use super::script::{Move, script, unexpected, with_keys};
 use super::submit::inbox_entry;
 use super::{Store, StoreError};
 use crate::model::{Conversation, Finding, Phase, Prompt};
+use crate::runtime::millis;
 
 static REPLAY: Move = script!("replay");
 static DISCARD: Move = script!("discard");

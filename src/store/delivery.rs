@@ -9,11 +9,11 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::accept::millis;
 use super::keys::Keys;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Cause, Envelope, PromptId, Submit};
+use crate::runtime::millis;
 
 static DONE: Move = script!("done");
 static RENEW: Move = script!("renew");
@@ -32,6 +32,9 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Intake, Self::Prompts, Self::Inbox];
+
     /// Its key.
     pub fn key(self, keys: &Keys) -> &str {
         match self {
@@ -51,7 +54,7 @@ impl Stream {
 
     /// The stream of a stage; `None` for a word that is none.
     pub fn of_stage(stage: &str) -> Option<Self> {
-        [Self::Intake, Self::Prompts, Self::Inbox].into_iter().find(|stream| stream.stage() == stage)
+        Self::ALL.into_iter().find(|stream| stream.stage() == stage)
     }
 
     /// The stage that reads it: a label of metrics, and part of a dead letter.
@@ -200,7 +203,11 @@ impl Store {
     /// Takes or renews the right to be the only reader of pushed prompts, whose order matters; a life of zero gives it back.
     /// Whether `holder` has it.
     pub async fn lease(&self, holder: &str, life: Duration) -> Result<bool, StoreError> {
-        let mut call = with_keys(&LEASE, &[&self.keys.intake_lease]);
+        self.lease_at(&self.keys.intake_lease, holder, life).await
+    }
+
+    pub(super) async fn lease_at(&self, key: &str, holder: &str, life: Duration) -> Result<bool, StoreError> {
+        let mut call = with_keys(&LEASE, &[key]);
         call.arg(holder).arg(millis(life));
         self.reply(&call).await
     }

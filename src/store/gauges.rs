@@ -26,10 +26,7 @@ pub async fn run(store: Store, clock: Clock, stop: Stop) -> Result<(), StoreErro
                 metrics::gauge!("omni_relay_stage_oldest_age_seconds", "stage" => lag.stage).set(lag.oldest);
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = stop.requested() => {}
-        }
+        stop.pause(LOOK).await;
     }
     Ok(())
 }

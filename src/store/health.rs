@@ -36,10 +36,7 @@ pub async fn run(store: Store, readiness: Handle, stop: Stop) -> Result<(), Stor
             }
         }
         before = Some(seen);
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = stop.requested() => {}
-        }
+        stop.pause(LOOK).await;
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::accept::millis;
 use super::budget::{Grant, Quota};
 use super::delivery::Delivery;
 use super::record::Record;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Envelope, Event, Phase, PromptId, Webhook};
+use crate::runtime::millis;
 
 static RECEIVE: Move = script!("receive");
 static FINISH: Move = script!("finish");

@@ -22,11 +22,10 @@ pub struct Lag {
 impl Store {
     /// What waits, for each stage. XINFO's own lag is unknown once entries were deleted, and each that is settled is.
     pub async fn lags(&self) -> Result<[Lag; 3], StoreError> {
-        let streams = [Stream::Intake, Stream::Prompts, Stream::Inbox];
-        let keys = streams.map(|stream| stream.key(&self.keys));
+        let keys = Stream::ALL.map(|stream| stream.key(&self.keys));
         let seen: [(u64, u64); 3] = self.reply(&with_keys(&LAG, &keys)).await?;
         let lag = |at: usize| Lag {
-            stage: streams[at].stage(),
+            stage: Stream::ALL[at].stage(),
             unread: seen[at].0,
             oldest: Duration::from_millis(seen[at].1),
         };

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::accept::millis;
 use super::keys::short_hash;
 use super::{Store, StoreError};
+use crate::runtime::millis;
 
 /// After the last use.
 const LIFE: Duration = Duration::from_hours(24);

@@ -1,9 +1,9 @@
 //! publish: an entry becomes visible, once.
 
-use super::accept::millis;
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Conversation, Entry, EntryType, PromptId};
+use crate::runtime::millis;
 
 static PUBLISH: Move = script!("publish");
 static PROGRESS: Move = script!("progress");

@@ -60,7 +60,7 @@ impl Store {
 
     /// Ends the checks of a prompt that has no record, or needs none.
     pub async fn uncheck(&self, id: PromptId) -> Result<(), StoreError> {
-        self.try_recheck(id, Recheck { at: 0, misses: 0 }, &list(&[]), "", 0).await.map(|_| ())
+        self.try_recheck(id, Recheck { at: 0, misses: 0 }, &Phase::list(|_| false), "", 0).await.map(|_| ())
     }
 
     async fn try_recheck(
@@ -72,17 +72,16 @@ impl Store {
         now: u64,
     ) -> Result<bool, StoreError> {
         let id = id.to_string();
-        let over: Vec<Phase> =
-            Phase::ALL.into_iter().filter(|phase| phase.is_terminal() || *phase == Phase::Dead).collect();
+        let over = Phase::list(|phase| phase.is_terminal() || phase == Phase::Dead);
         let mut call = with_keys(&RECHECK, &[&self.keys.prompt(&id), &self.keys.deadlines]);
-        call.arg(&id).arg(recheck.at).arg(list(&over)).arg(phases).arg(recheck.misses).arg(cancelled).arg(now);
+        call.arg(&id).arg(recheck.at).arg(over).arg(phases).arg(recheck.misses).arg(cancelled).arg(now);
         Ok(self.words(&call).await?.first().is_some_and(|word| word == "again"))
     }
 
     /// The prompt's time is over while Omni works on it: stored before Omni is asked to cancel. `false`: it moved on.
     pub async fn intend_expiry(&self, id: PromptId, now: u64) -> Result<bool, StoreError> {
         let mut call = with_keys(&INTEND, &[&self.keys.prompt(&id.to_string())]);
-        call.arg(now).arg(list(&[Phase::Submitted]));
+        call.arg(now).arg(Phase::list(|phase| phase == Phase::Submitted));
         self.reply(&call).await
     }
 
@@ -130,19 +129,8 @@ impl Store {
 /// A prompt that waits may become the next of its conversation meanwhile: what was found of it still holds. One that has
 /// ended has ended.
 fn as_seen(phase: Phase) -> String {
-    match phase {
-        Phase::Waiting | Phase::Queued => list(&[Phase::Waiting, Phase::Queued]),
-        phase if phase.may_become(Phase::Finishing) => list(&[phase]),
-        _ => list(&[]),
-    }
-}
-
-/// Phases as a script's argument.
-fn list(phases: &[Phase]) -> String {
-    let mut list = String::from(" ");
-    for phase in phases {
-        list.push_str(phase.as_str());
-        list.push(' ');
-    }
-    list
+    Phase::list(|now| match phase {
+        Phase::Waiting | Phase::Queued => matches!(now, Phase::Waiting | Phase::Queued),
+        _ => now == phase && phase.may_become(Phase::Finishing),
+    })
 }

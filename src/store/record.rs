@@ -65,6 +65,11 @@ impl Record {
         TraceContext::parse(&self.traceparent)
     }
 
+    /// The id of its trace, 32 hex digits.
+    pub fn trace_id(&self) -> Option<String> {
+        self.traceparent.split('-').nth(1).map(str::to_owned)
+    }
+
     /// Whose it is.
     pub fn tenant(&self) -> Tenant {
         self.conversation.tenant()

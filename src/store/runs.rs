@@ -12,17 +12,16 @@ use futures_util::try_join;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::accept::millis;
 use super::letters::{Cursor, Growing, Order as Direction, Page, STEP};
 use super::script::{Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::Tenant;
 use crate::model::run::{Action, Counts, Group, Groups, Order, Progress, Run, RunState, WholeRun};
+use crate::runtime::millis;
 
 static RUN: Move = script!("run");
 static DRIVE: Move = script!("drive");
 static HALT: Move = script!("halt");
-static LEASE: Move = script!("lease");
 
 /// How long runs are kept.
 const LIFE: Duration = Duration::from_hours(90 * 24);
@@ -181,19 +180,12 @@ impl Store {
 
     /// Takes or keeps the right to drive a run; `false` while somebody else has it.
     pub async fn hold_run(&self, id: &str, driver: &str) -> Result<bool, StoreError> {
-        self.lease_run(id, driver, HELD).await
+        self.lease_at(&self.keys.run(id)[1], driver, HELD).await
     }
 
     /// Gives the right back: somebody else goes on at once.
     pub async fn leave_run(&self, id: &str, driver: &str) -> Result<bool, StoreError> {
-        self.lease_run(id, driver, Duration::ZERO).await
-    }
-
-    async fn lease_run(&self, id: &str, driver: &str, life: Duration) -> Result<bool, StoreError> {
-        let [_, lease, _] = self.keys.run(id);
-        let mut call = with_keys(&LEASE, &[&lease]);
-        call.arg(driver).arg(millis(life));
-        self.reply(&call).await
+        self.lease_at(&self.keys.run(id)[1], driver, Duration::ZERO).await
     }
 
     /// Writes down how far a driver is, before it goes on to what it has counted; keeps its lease.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::accept::millis;
 use super::delivery::{Delivery, Settled};
 use super::publish::Published;
 use super::record::Record;
@@ -10,6 +9,7 @@ use super::script::{Move, script, with_keys};
 use super::submit::inbox_entry;
 use super::{Store, StoreError};
 use crate::model::{Conversation, DeadLetter, Entry, Finding, Phase, PromptId};
+use crate::runtime::millis;
 
 static SETTLE: Move = script!("settle");
 static TELL: Move = script!("tell");

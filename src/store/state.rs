@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use redis::streams::{StreamInfoConsumersReply, StreamPendingCountReply, StreamPendingReply, StreamRangeReply};
 
-use super::accept::millis;
 use super::delivery::Stream;
 use super::keys::Keys;
 use super::{Store, StoreError};
+use crate::runtime::millis;
 
 /// How much of `unhandled` is looked through.
 const UNHANDLED: usize = 1000;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use redis::Value;
 use tokio::sync::Mutex;
 
-use super::accept::millis;
 use super::connection::Dedicated;
 use super::delivery::{Delivery, Stream};
 use super::keys::Keys;
 use super::script::{Move, script, with_keys};
 use super::{Store, StoreError};
+use crate::runtime::millis;
 
 static RETIRE: Move = script!("retire");
 

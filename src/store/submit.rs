@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::accept::millis;
 use super::delivery::{Delivery, Settled};
 use super::record::Record;
 use super::script::{Call, Move, script, unexpected, with_keys};
 use super::{Store, StoreError};
 use crate::model::{Cause, Envelope, Event, Finding, Phase, PromptId};
+use crate::runtime::millis;
 
 static TURN: Move = script!("turn");
 static SEND: Move = script!("send");

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::accept::millis;
 use super::script::{Move, script, with_keys};
 use super::{Store, StoreError};
+use crate::runtime::millis;
 
 static FORGET: Move = script!("forget");
 

@@ -93,7 +93,7 @@ fn understood(verified: &Verified) {
 /// Whether a member that is read is there twice, which is refused.
 fn has_twice(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
-    let known = ["event", "job", "status", "state", "type", "etadata", "reason", "completed", "progress", "\\u"];
+    let known = ["event", "job", "status", "state", "type", "etadata", "reason", "progress", "\\u"];
     known.iter().any(|name| text.matches(name).count() > 1) || text.contains("\\u")
 }
 
@@ -120,7 +120,6 @@ fn words(outcome: &Result<Verified, WebhookRejection>) -> Behaviour {
         event.event_id.map(|_| "event id".to_owned()),
         event.job_id.map(|_| "job id".to_owned()),
         event.reason.map(|_| "reason".to_owned()),
-        event.completed_at.map(|_| "time".to_owned()),
         event.progress.map(|progress| if progress.iteration.is_some() { "iteration" } else { "progress" }.to_owned()),
         Correlation::from_metadata(&event.metadata).map(|_| "ours".to_owned()),
         (!event.metadata.is_empty()).then(|| "metadata".to_owned()),

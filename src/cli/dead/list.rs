@@ -62,19 +62,8 @@ impl List {
             }
         }
         let next = next.map(|cursor| cursor.to_string());
-        if self.output.json() {
-            show::print(&json!({"items": items, "nextCursor": next}).to_string())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        if items.is_empty() {
-            show::print("no dead letters")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let header = ["letter", "died", "stage", "reason", "attempts", "conversation", "error"].map(str::to_owned);
-        show::print(&show::table(&header, &items.iter().map(row).collect::<Vec<_>>()))?;
-        if let Some(next) = next {
-            show::print(&format!("more: --cursor {}", show::plain(&next)))?;
-        }
+        let header = ["letter", "died", "stage", "reason", "attempts", "conversation", "error"];
+        show::page(self.output, &items, next, &header, row, "no dead letters")?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,4 +7,4 @@ mod table;
 
 pub(super) use answer::answer;
 pub(super) use style::{Style, plain, print};
-pub(super) use table::table;
+pub(super) use table::{page, table};

@@ -1,19 +1,34 @@
 //! Tables: of our own, and CSV as Omni sends it.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use super::style::{plain, print};
+use crate::cli::args::Output;
 
 /// A terminal that says it is narrower does not know its width.
 const NARROWEST: u16 = 40;
+/// Of an id.
+const LONGEST_NAME: usize = 36;
 
-/// Rows under a header, as wide as the terminal allows, numbers to the right.
+/// Rows under a header, as wide as the terminal allows, numbers to the right. What rows are named by stands on one line, to be
+/// copied.
 pub(in crate::cli) fn table(header: &[String], rows: &[Vec<String>]) -> String {
-    let mut table = Table::new();
+    drawn(Table::new(), header, rows)
+}
+
+fn drawn(mut table: Table, header: &[String], rows: &[Vec<String>]) -> String {
     table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header);
     if table.width().is_some_and(|width| width >= NARROWEST) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     for row in rows {
         table.add_row(row);
+    }
+    let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.contains(char::is_whitespace);
+    if let Some(first) = table.column_mut(0).filter(|_| rows.iter().filter_map(|row| row.first()).all(is_name)) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
     }
     for column in 0..header.len() {
         let numbers = rows.iter().filter_map(|row| row.get(column)).all(|cell| is_number(cell));
@@ -22,6 +37,27 @@ pub(in crate::cli) fn table(header: &[String], rows: &[Vec<String>]) -> String {
         }
     }
     table.to_string()
+}
+
+/// One page of a list, in the form that `output` asks for; `nothing` stands for a table without rows.
+pub(in crate::cli) fn page<T: Serialize>(
+    output: Output,
+    items: &[T],
+    next: Option<String>,
+    header: &[&str],
+    row: impl Fn(&T) -> Vec<String>,
+    nothing: &str,
+) -> std::io::Result<()> {
+    if output.json() {
+        return print(&json!({"items": items, "nextCursor": next}).to_string());
+    }
+    if items.is_empty() {
+        print(nothing)?;
+    } else {
+        let header: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
+        print(&table(&header, &items.iter().map(row).collect::<Vec<_>>()))?;
+    }
+    next.map_or(Ok(()), |next| print(&format!("more: --cursor {}", plain(&next))))
 }
 
 /// An amount, a share, a change; or nothing.
@@ -76,6 +112,20 @@ mod tests {
         assert_eq!(rows, [["Region", "Revenue"], ["Europe", "1,234.5"], ["a \"b\"\nc", ""]]);
         assert!(parse("a,\"b").is_empty());
         assert!(parse(" \n").is_empty());
+    }
+
+    #[test]
+    fn an_id_is_not_broken_on_a_narrow_terminal() {
+        let id = "0195f0a2-7c1e-7a3b-9d7e-2f6a1c3b5d7e";
+        let row = [id, "2026-01-31T03:00:00Z", "process", "retries_exhausted", "Omni answered 503 to the request"];
+        let header = ["letter", "died", "stage", "reason", "error"].map(str::to_owned);
+        for width in [60, 80] {
+            let mut table = Table::new();
+            table.set_width(width);
+            let drawn = drawn(table, &header, &[row.map(str::to_owned).to_vec()]);
+            assert!(drawn.contains(id), "{drawn}");
+            assert!(drawn.lines().all(|line| line.chars().count() <= width.into()), "{drawn}");
+        }
     }
 
     #[test]

@@ -36,10 +36,8 @@ pub(super) async fn show(
 ) -> Result<impl IntoResponse, Problem> {
     operator.access.of_everybody()?;
     let cursor = cursor.and_then(|cursor| cursor.parse::<Place>().ok());
-    let mut changes = services.store.audit(cursor, SHOWN + 1).await?;
-    let more = changes.len() > SHOWN;
-    changes.truncate(SHOWN);
-    let next = changes.last().filter(|_| more).map(|last| last.place.to_string());
+    let (changes, next) = services.store.audit(cursor, SHOWN).await?;
+    let next = next.map(|place| place.to_string());
     let frame = Frame::of(&services, &operator, Section::Audit, "Audit");
     Ok(Page(Audit { frame, now: services.clock.now(), changes, next }))
 }

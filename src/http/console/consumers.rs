@@ -22,7 +22,7 @@ struct Consumers {
 
 pub(super) async fn show(operator: Operator, State(services): State<Services>) -> Result<impl IntoResponse, Problem> {
     let mut stages = Vec::new();
-    for stream in [Stream::Intake, Stream::Prompts, Stream::Inbox] {
+    for stream in Stream::ALL {
         let state = services.store.stream_state(stream, Duration::ZERO).await?;
         stages.extend(state.map(|state| (stream.stage(), state)));
     }

@@ -124,7 +124,7 @@ fn fields(given: &[(String, String)]) -> Vec<Field> {
             _ => ("Cause", "fingerprint"),
         };
         let choices = match name {
-            "stage" => [Stream::Intake, Stream::Prompts, Stream::Inbox].map(Stream::stage).to_vec(),
+            "stage" => Stream::ALL.map(Stream::stage).to_vec(),
             "reason" => Reason::ALL.map(Reason::as_str).to_vec(),
             _ => Vec::new(),
         };

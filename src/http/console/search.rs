@@ -74,10 +74,9 @@ pub(super) async fn cancel(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<Redirect, Problem> {
-    let prompt_id = id.parse().map_err(|_| prompt::not_found())?;
-    let record = prompt::visible(&services, &operator.access, prompt_id).await?;
+    let record = prompt::named(&services, &operator.access, &id).await?;
     services.canceller.cancel(&record, &operator.who()).await?;
-    Ok(Redirect::to(&format!("/console/prompts/{prompt_id}")))
+    Ok(Redirect::to(&format!("/console/prompts/{}", record.id)))
 }
 
 async fn story(services: &Services, operator: &Operator, id: &str, tenant: &Tenant) -> Result<Story, Problem> {

@@ -67,7 +67,7 @@ impl Doctor {
             return checks;
         }
         checks.extend(self.redis().await);
-        for stream in [Stream::Intake, Stream::Prompts, Stream::Inbox] {
+        for stream in Stream::ALL {
             checks.push(self.stage(stream).await);
         }
         checks.push(self.backlog().await);

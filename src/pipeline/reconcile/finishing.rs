@@ -1,11 +1,12 @@
 //! A prompt whose end is known and was not told for far too long: what was to tell it is lost. It is found again; where it
 //! is not lost after all, the end that is told first stands.
 
-use super::pace::{millis, since};
+use super::pace::since;
 use super::run::{Look, Reconciler};
 use crate::model::Verdict;
 use crate::omni::OmniError;
 use crate::pipeline::keyring::Halt;
+use crate::runtime::millis;
 use crate::store::record::Record;
 use std::time::Duration;
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Phase;
-use crate::runtime::hasten;
+use crate::runtime::{hasten, millis};
 use crate::store::record::Record;
 
 /// Times that no configuration changes.
@@ -123,10 +123,6 @@ fn own_end(record: &Record) -> Option<u64> {
 pub(super) fn since(record: &Record) -> u64 {
     let entered = record.at.get(&record.phase).copied().unwrap_or_default();
     entered.max(record.replayed_at.unwrap_or_default())
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

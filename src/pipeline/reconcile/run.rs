@@ -8,14 +8,14 @@ use futures_util::stream::FuturesUnordered;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use super::pace::{Pace, millis};
+use super::pace::Pace;
 use crate::model::{Finding, JobState, Phase, PromptId, Verdict};
 use crate::omni::{Omni, OmniError};
 use crate::pipeline::keyring::{Halt, KeyRing};
 use crate::pipeline::progress::tell;
 use crate::pipeline::{Directory, Switch};
 use crate::runtime::traces::{self, SpanKind};
-use crate::runtime::{Clock, Stop, failpoint, hasten};
+use crate::runtime::{Clock, Stop, chain, failpoint, hasten, millis};
 use crate::store::reconcile::{Concluded, Recheck};
 use crate::store::record::Record;
 use crate::store::{Store, StoreError};
@@ -93,7 +93,7 @@ impl Reconciler {
             }
             Err(error) => {
                 if !error.passes() {
-                    error!(error = %error, cause = ?std::error::Error::source(&error), "failed to take checks");
+                    error!(error = %chain(&error), "failed to take checks");
                 }
                 (Vec::new(), idle)
             }
@@ -109,7 +109,7 @@ impl Reconciler {
                 "interrupted"
             }
             Ok(Err(error)) => {
-                error!(prompt.id = %id, error = %error, cause = ?std::error::Error::source(&error), "failed to look");
+                error!(prompt.id = %id, error = %chain(&error), "failed to look");
                 "interrupted"
             }
             Err(_) => "interrupted",

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::lookup::{Orphan, Seen};
-use super::pace::{millis, since};
+use super::pace::since;
 use super::run::{Look, Reconciler};
 use crate::model::{Attempt, DeadLetter, Envelope, Finding, Reason, Submit, Verdict};
 use crate::pipeline::keyring::Halt;
+use crate::pipeline::settle::told;
+use crate::runtime::millis;
+use crate::store::delivery::Stream;
 use crate::store::record::Record;
 use crate::store::submit::{Job, Recorded};
 
 /// The stage that sent it: where a replay takes it.
-const STAGE: &str = "submit";
+const STAGE: &str = Stream::Prompts.stage();
 
 impl Reconciler {
     pub(super) async fn sending(&self, record: &Record) -> Look {
@@ -80,8 +83,7 @@ impl Reconciler {
         if !self.store.bury_seen(&letter, record, &finding).await? {
             return Ok("moved");
         }
-        warn!(letter = letter.id, reason = reason.as_str(), error = letter.error, "dead letter");
-        metrics::counter!("omni_relay_dead_letters_total", "stage" => STAGE, "reason" => reason.as_str()).increment(1);
+        told(&letter, &letter.error);
         Ok("dead")
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::pace::{millis, since};
+use super::pace::since;
 use super::run::{Look, Reconciler};
 use crate::model::{JobState, Verdict};
 use crate::omni::OmniError;
 use crate::pipeline::keyring::Halt;
-use crate::runtime::failpoint;
+use crate::runtime::{failpoint, millis};
 use crate::store::record::Record;
 
 /// Looks in a row at which Omni does not know a job, before it is taken for gone.

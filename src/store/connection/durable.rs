@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::RESPONSE;
 use super::node::Node;
+use crate::runtime::millis;
 use crate::store::StoreError;
 use crate::store::script::Call;
 
@@ -111,7 +112,7 @@ impl Node {
 impl Durable {
     /// Everything that this connection did until now is on enough replicas once this answers.
     async fn hold(&self, connection: &mut MultiplexedConnection, proof: Proof<'_>) -> Result<(), StoreError> {
-        let patience = u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX);
+        let patience = millis(HOLD);
         let mut mark = redis::pipe();
         mark.cmd("SET").arg(proof.mark).arg("1").arg("PX").arg(MARK).ignore();
         mark.cmd("WAIT").arg(proof.replicas).arg(patience);

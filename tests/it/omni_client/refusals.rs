@@ -11,52 +11,52 @@ use super::{OPERATIONS, Stub, assert_discreet, call, created, endless_body};
 
 #[tokio::test]
 async fn every_status_has_its_meaning() {
-    for (operation, status, kind, again) in [
-        ("create", 400, "refused", false),
-        ("create", 401, "unauthorized", false),
-        ("create", 402, "refused", false),
-        ("create", 403, "refused", false),
-        ("create", 404, "refused", false),
-        ("create", 408, "unknown_outcome", false),
-        ("create", 409, "conflict", true),
-        ("create", 422, "refused", false),
-        ("create", 425, "unknown_outcome", false),
-        ("create", 429, "throttled", true),
-        ("create", 500, "unknown_outcome", false),
-        ("create", 502, "unknown_outcome", false),
-        ("create", 503, "unknown_outcome", false),
-        ("create", 504, "unknown_outcome", false),
-        ("status", 400, "refused", false),
-        ("status", 401, "unauthorized", false),
-        ("status", 403, "refused", false),
-        ("status", 404, "not_found", false),
-        ("status", 429, "throttled", true),
-        ("status", 503, "server", true),
-        ("result", 403, "refused", false),
-        ("result", 404, "not_ready", true),
-        ("result", 409, "not_ready", true),
-        ("result", 425, "not_ready", true),
-        ("result", 429, "throttled", true),
-        ("result", 408, "server", true),
-        ("result", 500, "server", true),
-        ("cancel", 400, "refused", false),
-        ("cancel", 404, "not_found", false),
-        ("cancel", 409, "conflict", true),
-        ("cancel", 502, "server", true),
-        ("chart", 404, "not_found", false),
-        ("chart", 422, "refused", false),
-        ("chart", 500, "server", true),
-        ("feedback", 403, "refused", false),
-        ("feedback", 404, "not_found", false),
-        ("feedback", 409, "conflict", true),
-        ("users", 401, "unauthorized", false),
-        ("users", 403, "refused", false),
-        ("users", 500, "server", true),
+    for (operation, status, kind) in [
+        ("create", 400, "refused"),
+        ("create", 401, "unauthorized"),
+        ("create", 402, "refused"),
+        ("create", 403, "refused"),
+        ("create", 404, "refused"),
+        ("create", 408, "unknown_outcome"),
+        ("create", 409, "conflict"),
+        ("create", 422, "refused"),
+        ("create", 425, "unknown_outcome"),
+        ("create", 429, "throttled"),
+        ("create", 500, "unknown_outcome"),
+        ("create", 502, "unknown_outcome"),
+        ("create", 503, "unknown_outcome"),
+        ("create", 504, "unknown_outcome"),
+        ("status", 400, "refused"),
+        ("status", 401, "unauthorized"),
+        ("status", 403, "refused"),
+        ("status", 404, "not_found"),
+        ("status", 429, "throttled"),
+        ("status", 503, "server"),
+        ("result", 403, "refused"),
+        ("result", 404, "not_ready"),
+        ("result", 409, "not_ready"),
+        ("result", 425, "not_ready"),
+        ("result", 429, "throttled"),
+        ("result", 408, "server"),
+        ("result", 500, "server"),
+        ("cancel", 400, "refused"),
+        ("cancel", 404, "not_found"),
+        ("cancel", 409, "conflict"),
+        ("cancel", 502, "server"),
+        ("chart", 404, "not_found"),
+        ("chart", 422, "refused"),
+        ("chart", 500, "server"),
+        ("feedback", 403, "refused"),
+        ("feedback", 404, "not_found"),
+        ("feedback", 409, "conflict"),
+        ("users", 401, "unauthorized"),
+        ("users", 403, "refused"),
+        ("users", 500, "server"),
     ] {
         let body = json!({"detail": "No access to ACME", "code": "shutoff", "status": status});
         let stub = Stub::answering(move |_| (StatusCode::from_u16(status).unwrap(), Json(body.clone()))).await;
         let error = call(&stub.omni(), operation).await.unwrap_err();
-        assert_eq!((error.kind(), error.may_be_repeated()), (kind, again), "{operation} {status}");
+        assert_eq!(error.kind(), kind, "{operation} {status}");
         assert_eq!(error.outcome_unknown(), kind == "unknown_outcome");
         if let Some(detail) = error.detail() {
             assert_eq!(detail.code.as_deref(), Some("shutoff"));
@@ -118,7 +118,7 @@ async fn a_redirect_is_followed_nowhere() {
         for operation in OPERATIONS {
             let error = call(&stub.omni(), operation).await.unwrap_err();
             assert!(matches!(error, OmniError::Redirected { .. }), "{operation} {status}: {error:?}");
-            assert!(!error.may_be_repeated() && !error.outcome_unknown());
+            assert!(!error.outcome_unknown());
         }
         assert!(elsewhere.seen().is_empty(), "the token left for another address");
         assert_eq!(stub.seen().len(), OPERATIONS.len());

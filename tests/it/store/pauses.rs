@@ -31,13 +31,15 @@ async fn who_paused_first_stands_there_and_the_audit_tells_everything() {
     assert!(bed.store.resume(&stage, "http:ops").await.unwrap());
     assert!(!bed.store.resume(&stage, "http:ops").await.unwrap(), "a repeat");
     assert_eq!(bed.store.pauses().await.unwrap().len(), 1);
-    let audit = bed.store.audit(None, 10).await.unwrap();
+    let (audit, _) = bed.store.audit(None, 10).await.unwrap();
     let said: Vec<String> = audit.iter().map(|one| format!("{} {} {}", one.who, one.what, one.id)).collect();
     assert_eq!(said, ["http:ops resume stage:submit", "cli:olga pause stage:submit", "cli:olga pause tenant:acme"]);
     assert_eq!(audit[1].details.as_ref().unwrap().get(), r#"{"why":"Omni is slow"}"#);
     assert!(audit[0].details.is_none());
-    let page = bed.store.audit(Some(audit[0].place), 1).await.unwrap();
-    assert_eq!((page.len(), page[0].place), (1, audit[1].place));
+    let (page, next) = bed.store.audit(Some(audit[0].place), 1).await.unwrap();
+    assert_eq!((page.len(), page[0].place, next), (1, audit[1].place, Some(audit[1].place)));
+    let (page, next) = bed.store.audit(next, 1).await.unwrap();
+    assert_eq!((page.len(), page[0].place, next), (1, audit[2].place, None));
 }
 
 #[tokio::test]
