@@ -98,7 +98,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(command) => command.run(config),
         Command::Health(command) => command.run(config),
         Command::Users(command) => command.run(config),
-        Command::Webhook(command) => command.run(),
+        Command::Webhook(command) => command.run(config),
         Command::Config(command) => command.run(config),
         Command::Completions(command) => command.run(self::command()),
     }

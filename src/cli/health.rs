@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use serde_json::json;
 use url::Url;
 
+use super::args::Output;
 use super::relay::Relay;
 use super::{runtime, show};
 use crate::config::{Config, Sources};
@@ -21,6 +23,8 @@ pub(super) struct Health {
     /// Whether traffic should come, too: what /readyz says
     #[arg(long)]
     ready: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Health {
@@ -32,6 +36,10 @@ impl Health {
         };
         let path = if self.ready { "/readyz" } else { "/livez" };
         let (status, report) = runtime::block_on(1, Relay::new(url, None)?.probe(path))?;
+        if self.output.json() {
+            show::print(&json!({"path": path, "status": status.as_u16(), "report": report}).to_string())?;
+            return Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         if status.is_success() {
             show::print(&format!("{path} answered {status}"))?;
             return Ok(ExitCode::SUCCESS);

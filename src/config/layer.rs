@@ -68,7 +68,8 @@ impl Layer {
             Origin::Environment(_) => format!("; did you mean {}?", variable(&known)),
             _ => format!("; did you mean {known}?"),
         });
-        self.problem(path, origin, format!("unknown setting{}", hint.unwrap_or_default()));
+        let hint = hint.unwrap_or_else(|| "; `config show` lists those there are".to_owned());
+        self.problem(path, origin, format!("unknown setting{hint}"));
     }
 
     fn problem(&mut self, key: String, origin: Origin, message: String) {

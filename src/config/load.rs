@@ -40,7 +40,12 @@ impl Config {
         let mut reader = layers(&sources);
         let Sources { mut env, .. } = sources;
         let rust_log = env.remove(environment::RUST_LOG).filter(|text| !text.trim().is_empty());
+        // Of a file that cannot be read nobody knows what it lacks.
+        let unread = reader.problems.iter().any(|problem| problem.key.is_none());
         let mut config = config(&mut reader, rust_log);
+        if unread {
+            reader.problems.retain(|problem| problem.origin.is_some());
+        }
         if !reader.problems.is_empty() {
             return Err(ConfigError { problems: reader.problems });
         }
@@ -50,11 +55,20 @@ impl Config {
 
     /// Where a relay of these sources listens, whatever else is wrong with them.
     pub fn listen(sources: &Sources) -> Result<SocketAddr, ConfigError> {
-        let mut reader = layers(sources);
-        reader.problems.clear();
-        let listen = listen(&mut reader);
-        if reader.problems.is_empty() { Ok(listen) } else { Err(ConfigError { problems: reader.problems }) }
+        alone(sources, listen)
     }
+
+    /// The secrets of a relay's webhooks, the one that signs first, whatever else is wrong with these sources.
+    pub fn webhook_secrets(sources: &Sources) -> Result<Vec<SecretString>, ConfigError> {
+        alone(sources, |reader| reader.secrets("webhook.secrets"))
+    }
+}
+
+fn alone<T>(sources: &Sources, read: impl Fn(&mut Reader) -> T) -> Result<T, ConfigError> {
+    let mut reader = layers(sources);
+    reader.problems.clear();
+    let value = read(&mut reader);
+    if reader.problems.is_empty() { Ok(value) } else { Err(ConfigError { problems: reader.problems }) }
 }
 
 fn layers(sources: &Sources) -> Reader {

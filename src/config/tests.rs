@@ -1,6 +1,6 @@
 //! The configuration as its users meet it: what loads, what is refused and how it is said, what the documents promise.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -301,17 +301,19 @@ fn show_has_a_row_for_every_key() {
 }
 
 #[test]
-fn the_sample_file_loads_and_names_every_key() {
-    let sources = Sources {
-        file: Some((Path::new("deploy/omni-relay.toml").to_owned(), SAMPLE.to_owned())),
-        ..Sources::default()
-    };
-    let loaded = load(sources);
+fn the_sample_file_loads_once_its_secrets_are_replaced_and_names_every_key() {
+    let sources = |text: String| Sources { file: Some((PathBuf::from("sample.toml"), text)), ..Sources::default() };
+    let sample = SAMPLE.replace("replace-with-", "0123456789-");
+    let loaded = load(sources(sample.clone()));
     assert_eq!(loaded.config.omni.unwrap().base_url.as_str(), "https://acme.omniapp.co/");
     // Every line that is commented out must be right as well.
     let all: String =
-        SAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).flat_map(|line| [line, "\n"]).collect();
-    let loaded = load(Sources { file: Some((PathBuf::from("all.toml"), all)), ..Sources::default() });
+        sample.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).flat_map(|line| [line, "\n"]).collect();
+    let untouched = refused(sources(all.replace("0123456789-", "replace-with-"))).to_string();
+    for path in ["omni.api_keys", "webhook.secrets", "tokens.secrets"] {
+        assert!(untouched.contains(&format!("{path}: still the word of the sample")), "{untouched}");
+    }
+    let loaded = load(sources(all));
     for key in KEYS {
         let path = key.path.replace("<name>", "chat");
         assert!(matches!(loaded.origin(&path), Some(Origin::File { .. })), "the sample does not set {path}");

@@ -63,7 +63,7 @@ pub(super) fn header_safe(text: &str) -> Option<String> {
 /// What can stand in a header as it is, and in a prompt's `topicName`.
 pub(super) fn topic(text: &str) -> Option<String> {
     let plain = text.trim() == text && !text.chars().any(char::is_control);
-    ((1..=256).contains(&text.len()) && plain).then(|| text.to_owned())
+    ((1..=256).contains(&text.chars().count()) && plain).then(|| text.to_owned())
 }
 
 /// An http or https address without credentials and fragment.
@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn topics_can_stand_in_a_header() {
         assert_eq!(topic("order items, Größen").as_deref(), Some("order items, Größen"));
-        for wrong in ["", " a", "a ", "a\nb", &"a".repeat(257)] {
+        assert!(topic(&"é".repeat(256)).is_some());
+        for wrong in ["", " a", "a ", "a\nb", &"é".repeat(257)] {
             assert_eq!(topic(wrong), None, "{wrong:?}");
         }
     }

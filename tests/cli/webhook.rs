@@ -94,6 +94,30 @@ fn a_signature_of_openssl_verifies() {
     check("1706110000000").code(1).stdout(starts_with("future: "));
 }
 
+/// While a secret is replaced there are two: whoever asks why a webhook is turned away must not hear that of one of them.
+#[test]
+fn the_secrets_are_those_of_serve() {
+    let session = Session::new();
+    let secrets = session.file("secrets", "the-newer-secret\n  the-older-secret\n");
+    let mut old = session.command(&["webhook", "sign", "-o", "json"]);
+    let signed = old.env(SECRET.0, "the-older-secret").write_stdin(BODY).assert().success();
+    let headers: Value = serde_json::from_slice(&signed.get_output().stdout).unwrap();
+    let (signature, time) = (&headers["x-omni-signature"], &headers["x-omni-signature-timestamp"]);
+    let verify =
+        ["webhook", "verify", "--signature", signature.as_str().unwrap(), "--timestamp", time.as_str().unwrap()];
+    let accepted = predicates::str::contains("one of the 2 secrets");
+    let file = session.command(&verify).args(["--secret-file", &secrets]).write_stdin(BODY).assert();
+    file.success().stdout(accepted.clone());
+    let mut configured = session.command(&verify);
+    configured.env("OMNI_RELAY__WEBHOOK__SECRETS_FILE", &secrets).write_stdin(BODY).assert().success().stdout(accepted);
+    // The first one signs.
+    let mut at = session.command(&["webhook", "sign", "--timestamp", "1706123456"]);
+    let first = at.env("OMNI_RELAY__WEBHOOK__SECRETS_FILE", &secrets).write_stdin(BODY).assert().success();
+    let mut at = session.command(&["webhook", "sign", "--timestamp", "1706123456"]);
+    let newer = at.env(SECRET.0, "the-newer-secret").write_stdin(BODY).assert().success();
+    assert_eq!(first.get_output().stdout, newer.get_output().stdout);
+}
+
 #[test]
 fn a_secret_has_to_be_there() {
     let session = Session::new();

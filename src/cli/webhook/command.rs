@@ -1,5 +1,6 @@
 //! The verbs of `webhook`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -23,11 +24,11 @@ enum Verb {
 }
 
 impl Webhook {
-    pub(in crate::cli) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(in crate::cli) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
         match self.verb {
-            Verb::Sign(verb) => verb.run(),
-            Verb::Verify(verb) => verb.run(),
-            Verb::Send(verb) => verb.run(),
+            Verb::Sign(verb) => verb.run(file),
+            Verb::Verify(verb) => verb.run(file),
+            Verb::Send(verb) => verb.run(file),
         }
     }
 }

@@ -7,7 +7,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::SecretString;
 
-const HELP: &str = "The file that holds the secret; else it is taken from OMNI_RELAY_WEBHOOK_SECRET";
+use crate::config::{Config, Sources};
+
+const HELP: &str = "The file that holds the secret, or several, one a line, the one that signs first; else it is taken from \
+                    OMNI_RELAY_WEBHOOK_SECRET, else those of the configuration of serve";
 const VARIABLE: &str = "OMNI_RELAY_WEBHOOK_SECRET";
 
 /// Where the secret is. Not an argument of its own: arguments are in the list of processes and in the shell's history.
@@ -18,23 +21,36 @@ pub(super) struct Secret {
 }
 
 impl Secret {
-    pub(super) fn read(&self) -> anyhow::Result<SecretString> {
-        let text = match &self.file {
+    /// The one to sign with.
+    pub(super) fn first(&self, config: Option<PathBuf>) -> anyhow::Result<SecretString> {
+        Ok(self.all(config)?.swap_remove(0))
+    }
+
+    /// At least one; the first signs.
+    pub(super) fn all(&self, config: Option<PathBuf>) -> anyhow::Result<Vec<SecretString>> {
+        let secrets = match (&self.file, std::env::var_os(VARIABLE).map(std::ffi::OsString::into_string)) {
             // As the configuration reads its files of secrets.
-            Some(file) => std::fs::read_to_string(file)
-                .with_context(|| format!("failed to read the secret in {}", file.display()))?
-                .trim()
-                .to_owned(),
-            None => match std::env::var_os(VARIABLE).map(std::ffi::OsString::into_string) {
-                Some(Ok(text)) => text,
-                Some(Err(_)) => bail!("failed to read {VARIABLE}: it is not UTF-8"),
-                None => bail!("failed to find a secret: set {VARIABLE}, or name a file with --secret-file"),
-            },
+            (Some(file), _) => {
+                let text = std::fs::read_to_string(file);
+                let text = text.with_context(|| format!("failed to read the secret in {}", file.display()))?;
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(SecretString::from).collect()
+            }
+            (None, Some(Ok(text))) => Vec::from_iter((!text.is_empty()).then(|| SecretString::from(text))),
+            (None, Some(Err(_))) => bail!("failed to read {VARIABLE}: it is not UTF-8"),
+            (None, None) => {
+                let secrets = Config::webhook_secrets(&Sources::from_process(config)?)?;
+                if secrets.is_empty() {
+                    bail!(
+                        "failed to find a secret: set {VARIABLE}, or name a file with --secret-file, or a configuration with webhook.secrets"
+                    );
+                }
+                secrets
+            }
         };
-        if text.is_empty() {
+        if secrets.is_empty() {
             bail!("failed to use the secret: it is empty, and anybody could sign with it");
         }
-        Ok(SecretString::from(text))
+        Ok(secrets)
     }
 }
 

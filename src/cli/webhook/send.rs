@@ -10,6 +10,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+use super::super::args::Output;
 use super::super::{runtime, show};
 use super::given::{self, Secret};
 use crate::omni::{post_signed, test_event};
@@ -33,15 +34,17 @@ pub(super) struct Send {
     state: String,
     #[command(flatten)]
     secret: Secret,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Send {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        runtime::block_on(1, self.send())
+    pub(super) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+        runtime::block_on(1, self.send(file))
     }
 
-    async fn send(self) -> anyhow::Result<ExitCode> {
-        let secret = self.secret.read()?;
+    async fn send(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+        let secret = self.secret.first(file)?;
         let now = Clock::system().now();
         let body = match &self.body {
             Some(file) => given::body(file)?,
@@ -49,7 +52,8 @@ impl Send {
         };
         let status = post_signed(&self.url, &secret, now, body, TIMEOUT).await;
         let status = status.with_context(|| format!("failed to reach {}", self.url))?;
-        show::print(&status.to_string())?;
+        let json = || json!({"status": status.as_u16()}).to_string();
+        show::print(&if self.output.json() { json() } else { status.to_string() })?;
         Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

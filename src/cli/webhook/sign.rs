@@ -28,8 +28,8 @@ pub(super) struct Sign {
 }
 
 impl Sign {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let secret = self.secret.read()?;
+    pub(super) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+        let secret = self.secret.first(file)?;
         let body = given::body(&self.body)?;
         let timestamp = self.timestamp.unwrap_or_else(|| Clock::system().now_ms() / 1000).to_string();
         let signature = sign(&secret, &timestamp, &body);

@@ -38,8 +38,9 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let verifier = Verifier::new(&[self.secret.read()?], self.tolerance);
+    pub(super) fn run(self, file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+        let secrets = self.secret.all(file)?;
+        let verifier = Verifier::new(&secrets, self.tolerance);
         let body = given::body(&self.body)?;
         let now = self.now.unwrap_or_else(|| Clock::system().now_ms());
         let result = verifier.verify(&self.timestamp, &self.signature, &body, now);
@@ -50,15 +51,16 @@ impl Verify {
         show::print(&if self.output.json() {
             json!({"verdict": verdict, "bytes": body.len()}).to_string()
         } else {
-            format!("{verdict}: {}", self.explain(result, body.len()))
+            format!("{verdict}: {}", self.explain(result, secrets.len(), body.len()))
         })?;
         Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn explain(&self, result: Result<(), Rejection>, bytes: usize) -> String {
+    fn explain(&self, result: Result<(), Rejection>, secrets: usize, bytes: usize) -> String {
         let tolerance = self.tolerance;
+        let which = if secrets == 1 { "the secret".to_owned() } else { format!("one of the {secrets} secrets") };
         match result {
-            Ok(()) => format!("the signature fits the secret, the timestamp and the body of {bytes} bytes"),
+            Ok(()) => format!("the signature fits {which}, the timestamp and the body of {bytes} bytes"),
             Err(Rejection::Missing) => "a signature header is missing".to_owned(),
             Err(Rejection::Malformed) => {
                 "expected a timestamp in digits, and sha256= with 64 hexadecimal digits or base64 of 32 bytes"
@@ -71,7 +73,7 @@ impl Verify {
                 format!("the timestamp is more than {tolerance:?} ahead; the signature was not looked at")
             }
             Err(Rejection::Mismatch) => format!(
-                "the headers are fine, but the signature is not of this secret, this timestamp and this body of {bytes} bytes; often a proxy or an editor changed the body"
+                "the headers are fine, but the signature is not of {which}, this timestamp and this body of {bytes} bytes; often a proxy or an editor changed the body"
             ),
         }
     }
