@@ -45,6 +45,7 @@ pub(super) fn stages(
     if submits {
         workers.start(IntakeStage::new(intake, tenants(&config.callers)), 1);
         let webhook = config.webhook.public_url.as_ref().zip(config.webhook.secrets.first());
+        metrics::gauge!("omni_relay_webhooks_expected").set(if webhook.is_some() { 1.0 } else { 0.0 });
         let submitter = Submitter {
             store: store.clone(),
             omni: omni.clone(),

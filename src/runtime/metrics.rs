@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Label, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 
@@ -39,6 +39,7 @@ pub const METRICS: &[Metric] = &[
     Metric { name: "omni_relay_stage_lag_entries", kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "entries of a stage's stream that no worker has read, of all replicas" },
     Metric { name: "omni_relay_stage_oldest_age_seconds", kind: Kind::Gauge, unit: Unit::Seconds, labels: &["stage"], help: "age of the oldest entry of a stage's stream, read or not; 0 while there is none" },
     Metric { name: "omni_relay_webhooks_total", kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "webhooks received, by what became of them" },
+    Metric { name: "omni_relay_webhooks_expected", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "1 where jobs are created with webhook.public_url, 0 where they are polled; of processes that create them" },
     Metric { name: "omni_relay_webhook_to_entry_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &[], help: "from the arrival of a webhook to the terminal entry it led to" },
     Metric { name: "omni_relay_accepted_to_entry_seconds", kind: Kind::Histogram, unit: Unit::Seconds, labels: &["type"], help: "from the acceptance of a prompt to its terminal entry, by that entry's type" },
     Metric { name: "omni_relay_entries_published_total", kind: Kind::Counter, unit: Unit::Count, labels: &["type"], help: "entries written to conversation streams" },
@@ -57,6 +58,24 @@ pub const METRICS: &[Metric] = &[
     Metric { name: "omni_relay_paused", kind: Kind::Gauge, unit: Unit::Count, labels: &["stage"], help: "1 while this process begins nothing new in a stage, because it is paused or the process drains, else 0" },
     Metric { name: "omni_relay_reloads_total", kind: Kind::Counter, unit: Unit::Count, labels: &["outcome"], help: "configurations that were read again: taken, or refused because something in them was wrong or takes a restart" },
     Metric { name: "omni_relay_sse_readers", kind: Kind::Gauge, unit: Unit::Count, labels: &[], help: "readers of server-sent events that this process serves" },
+];
+
+/// A counter with the values of its labels.
+type Series = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// What is watched for growth: there from zero on, or nobody would see the first of what it counts.
+const WATCHED: [Series; 11] = [
+    ("omni_relay_webhooks_total", &[("outcome", "missing")]),
+    ("omni_relay_webhooks_total", &[("outcome", "malformed")]),
+    ("omni_relay_webhooks_total", &[("outcome", "stale")]),
+    ("omni_relay_webhooks_total", &[("outcome", "future")]),
+    ("omni_relay_webhooks_total", &[("outcome", "mismatch")]),
+    ("omni_relay_webhooks_total", &[("outcome", "too_large")]),
+    ("omni_relay_prompts_shed_total", &[("via", "http"), ("limit", "tenant")]),
+    ("omni_relay_prompts_shed_total", &[("via", "http"), ("limit", "all")]),
+    ("omni_relay_prompts_shed_total", &[("via", "stream"), ("limit", "tenant")]),
+    ("omni_relay_reloads_total", &[("outcome", "taken")]),
+    ("omni_relay_reloads_total", &[("outcome", "refused")]),
 ];
 
 /// From a script in Redis to a long answer of Omni, in seconds.
@@ -92,6 +111,9 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Full("omni_relay_accepted_to_entry_seconds".to_owned()), LONG)?
             .install_recorder()?;
         METRICS.iter().for_each(describe);
+        for (name, labels) in WATCHED {
+            counter!(name, labels.iter().map(Label::from).collect::<Vec<_>>()).increment(0);
+        }
         Ok(INSTALLED.get_or_init(|| Self { handle }).clone())
     }
 
@@ -116,7 +138,7 @@ fn describe(metric: &Metric) {
 
 #[cfg(test)]
 mod tests {
-    use metrics::{counter, gauge, histogram};
+    use metrics::{gauge, histogram};
 
     use super::*;
 
@@ -134,6 +156,7 @@ mod tests {
             "# TYPE omni_relay_stage_outcomes_total counter",
             r#"omni_relay_stage_outcomes_total{stage="metrics-test",outcome="done"} 2"#,
             "omni_relay_redis_up 1",
+            r#"omni_relay_webhooks_total{outcome="mismatch"} "#,
             r#"omni_relay_stage_duration_seconds_bucket{stage="metrics-test",le="0.0025"} 0"#,
             r#"omni_relay_stage_duration_seconds_bucket{stage="metrics-test",le="0.005"} 1"#,
         ] {

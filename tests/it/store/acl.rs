@@ -240,6 +240,21 @@ async fn what_the_relay_does_not_need_is_refused() {
         }
     }
     let _: String = on(&as_user("worker"), "XADD {relay}:intake * data {}").await.unwrap();
+    // What the README's workers ask.
+    let worker = redis::Client::open(as_user("worker")).unwrap();
+    let mut worker = worker.get_multiplexed_async_connection().await.unwrap();
+    let (answers, group, done) = ("{relay}:answers", "posts", "{relay}:answers:posts:done:1:omni.answer");
+    let mut ask = redis::pipe();
+    ask.cmd("INFO").ignore();
+    ask.cmd("XGROUP").arg("CREATE").arg(answers).arg(group).arg("0").arg("MKSTREAM").ignore();
+    ask.cmd("XAUTOCLAIM").arg(answers).arg(group).arg("me").arg(60_000).arg("0").ignore();
+    ask.cmd("XREADGROUP").arg("GROUP").arg(group).arg("me").arg("STREAMS").arg(answers).arg(">").ignore();
+    ask.cmd("EXISTS").arg(done).ignore();
+    ask.query_async::<()>(&mut worker).await.unwrap();
+    let mut settle = redis::pipe();
+    settle.atomic().cmd("SET").arg(done).arg(1).arg("EX").arg(60).ignore();
+    settle.cmd("XACK").arg(answers).arg(group).arg("1-1").ignore();
+    settle.query_async::<()>(&mut worker).await.unwrap();
     assert_eq!(on::<String>(&as_user("probe"), "PING").await.unwrap(), "PONG");
     // A script has the rights of whoever runs it.
     let sha: String = redis::cmd("SCRIPT")
