@@ -31,6 +31,7 @@ pub mod reconcile;
 pub mod runs;
 mod settle;
 pub mod stage;
+mod steps;
 pub mod story;
 pub mod submit;
 pub mod switch;

@@ -89,6 +89,8 @@ async fn a_wait_for_omni_is_told_with_its_cause_while_it_lasts_and_afterwards() 
     })
     .await;
     assert_eq!(told["phase"], "queued");
+    // It lasts: nothing waited for it before.
+    assert!(waits(&told, "it is sent to Omni").iter().all(|(cause, _)| *cause != "rate_limit"), "{told:#}");
     let told = answered(&world, &asked).await;
     let waits = waits(&told, "it is sent to Omni");
     let limit: u64 = waits.iter().filter(|(cause, _)| *cause == "rate_limit").map(|(_, ms)| ms).sum();
