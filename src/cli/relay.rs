@@ -85,7 +85,9 @@ impl fmt::Display for Refused {
         for FieldProblem { pointer, detail } in errors {
             write!(f, "\n  {}: {}", plain(pointer), plain(detail))?;
         }
-        if instance.is_empty() { Ok(()) } else { write!(f, "\n  (in the relay's log: {})", plain(instance)) }
+        // What the caller did wrong is no line of the log.
+        let logged = self.status >= 500 && !instance.is_empty();
+        if logged { write!(f, "\n  (in the relay's log: {})", plain(instance)) } else { Ok(()) }
     }
 }
 

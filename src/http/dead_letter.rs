@@ -118,7 +118,9 @@ fn edit(bytes: &[u8]) -> Result<Option<Edit>, Problem> {
 /// What is wrong with an edit, as its place in the body.
 fn invalid(mut invalid: Invalid) -> Problem {
     if let Invalid::Fields(errors) = &mut invalid {
-        errors.iter_mut().for_each(|error| error.pointer.insert_str(0, "/edit"));
+        for error in errors {
+            error.pointer.insert_str(0, "/edit");
+        }
     }
     Problem::invalid(Code::InvalidPrompt, invalid)
 }

@@ -97,7 +97,7 @@ fn wanted(headers: &HeaderMap, query: &str) -> Result<Wanted, Problem> {
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let wrong = |detail: &str| parameters::wrong(&name, detail);
         match &*name {
-            "from" if from.is_some() => return Err(invalid_position()),
+            "from" if from.is_some() => return Err(wrong("must be given once")),
             "from" => from = Some(value.parse().map_err(|_| invalid_position())?),
             "until" if until.is_some() => return Err(wrong("must be given once")),
             "until" => until = Some(value.parse().map_err(|_| wrong("must be a prompt's id"))?),

@@ -230,8 +230,8 @@ fn bounds(
         None => None,
     };
     let topic = one(headers, TOPIC)?.map(str::to_owned);
-    if topic.as_ref().is_some_and(|topic| !(1..=MAX_TOPIC).contains(&topic.len())) {
-        return Err(wrong(TOPIC, format!("must be of 1 to {MAX_TOPIC} bytes")));
+    if topic.as_ref().is_some_and(|topic| !(1..=MAX_TOPIC).contains(&topic.chars().count())) {
+        return Err(wrong(TOPIC, format!("must be of 1 to {MAX_TOPIC} characters")));
     }
     let model_id = allowed(model_id, models, "the caller may not use this model")?;
     Ok((model_id, allowed(topic, topics, "the caller may not use this topic")?))

@@ -19,7 +19,6 @@ use crate::pipeline::IntakeError;
 use crate::pipeline::keyring::Halt;
 use crate::runtime::chain;
 use crate::store::StoreError;
-use crate::store::backlog::Share;
 
 /// Seconds after which another try makes sense.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
@@ -220,13 +219,7 @@ impl From<IntakeError> for Problem {
                 Self::new(Code::ConversationMismatch, "conversation and conversationId name different conversations")
             }
             IntakeError::UnknownConversation => Self::new(Code::ConversationNotFound, "there is no such conversation"),
-            IntakeError::Full(share) => {
-                let detail = match share {
-                    Share::Tenant => "the tenant has its share of unfinished prompts; try again later",
-                    Share::All => "there are too many unfinished prompts; try again later",
-                };
-                Self::new(Code::Backlog, detail).with_header(header::RETRY_AFTER, FULL)
-            }
+            IntakeError::Full(share) => Self::new(Code::Backlog, share.words()).with_header(header::RETRY_AFTER, FULL),
             IntakeError::Store(error) => error.into(),
         }
     }

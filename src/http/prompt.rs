@@ -162,9 +162,13 @@ fn events_url(access: &Access, conversation: &Conversation) -> String {
     format!("/v1/conversations/{}/events", access.segment(conversation))
 }
 
-/// By time; an end that the record does not know yet is as old as its entry.
+/// By time, the last of each phase but for the first one; an end that the record does not know yet is as old as its entry.
 fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> {
     let mut steps: Vec<Step> = record.at.iter().filter_map(|(phase, at)| step(*phase, *at)).collect();
+    let first = if record.at.contains_key(&Phase::Waiting) { Phase::Waiting } else { Phase::Queued };
+    if record.at.get(&first).is_some_and(|at| *at > record.accepted_at()) {
+        steps.extend(step(first, record.accepted_at()));
+    }
     if phase.is_terminal() && !record.at.contains_key(&phase) {
         let time = entry.and_then(|entry| entry.fields.iter().find(|(name, _)| name == "time"));
         let at = time.and_then(|(_, time)| time.parse::<Timestamp>().ok()?.round(Unit::Millisecond).ok());

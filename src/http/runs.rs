@@ -168,7 +168,8 @@ fn parse(bytes: &[u8]) -> Result<(Order, Wanted), Problem> {
         let taken = match value {
             Value::Null => Ok(()),
             Value::String(text) => wanted.take(&name, &text),
-            _ => Err("must be a string".to_owned()),
+            _ if wanted::KNOWN.contains(&name.as_str()) => Err("must be a string".to_owned()),
+            _ => wanted.take(&name, ""),
         };
         if let Err(detail) = taken {
             fields.errors.push(FieldError::at("/filter", &name, detail));

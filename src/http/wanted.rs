@@ -51,7 +51,9 @@ impl Wanted {
         match name {
             "stage" if Stream::of_stage(value).is_none() => return Err("must be intake, submit or process".to_owned()),
             "stage" => self.filter.stage = text(),
-            "reason" if !is_reason(value) => return Err("must be a reason that letters have".to_owned()),
+            "reason" if !is_reason(value) => {
+                return Err(format!("must be one of {}", Reason::ALL.map(Reason::as_str).join(", ")));
+            }
             "reason" => self.filter.reason = text(),
             "tenant" => self.filter.tenant = Some(Tenant::new(Some(value))),
             "since" => self.filter.since = time()?,

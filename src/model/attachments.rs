@@ -125,7 +125,7 @@ fn read<'a>(place: usize, file: &'a RawValue, errors: &mut Vec<FieldError>) -> O
     let mut wrong = |name: &str, detail: String| errors.push(FieldError::at(&at, name, detail));
     let mime_type = given.mime_type.and_then(text).filter(|kind| is_taken(kind));
     if mime_type.is_none() {
-        wrong("mimeType", "must be image/… or application/pdf".to_owned());
+        wrong("mimeType", "must be image/… or application/pdf, in lower case".to_owned());
     }
     let data = given.data.and_then(text).and_then(|data| Some((decoded(&data)?, data)));
     match (&data, &mime_type) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ids::{Conversation, PromptId};
+use super::ids::{Conversation, PromptId, Tenant};
 use super::work::Attempt;
 
 /// Why an entry was dead-lettered. A closed set: it is a label of metrics.
@@ -70,6 +70,8 @@ pub struct DeadLetter {
     pub job_id: Option<String>,
     /// Where its readers are.
     pub conversation: Option<Conversation>,
+    /// The caller's tenant; the empty one where nobody can tell.
+    pub tenant: Tenant,
     /// The entry's bytes.
     pub original: Vec<u8>,
 }
@@ -100,6 +102,7 @@ mod tests {
             prompt_id: None,
             job_id: None,
             conversation: None,
+            tenant: Tenant::default(),
             original: Vec::new(),
         };
         assert_eq!(letter("timed out after 31 s").fingerprint(), letter("timed out after 29 s").fingerprint());

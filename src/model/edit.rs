@@ -38,9 +38,10 @@ impl Edit {
         metadata: &Map<String, Value>,
         defaults: Defaults<'_>,
     ) -> Result<(Prompt, Map<String, Value>), Invalid> {
-        if let Some(name) = self.names().into_iter().find(|name| !KNOWN.contains(name)) {
-            return Err(wrong(name, &format!("cannot be changed; what can is {}", KNOWN.join(", "))));
-        }
+        let (known, others): (Map<String, Value>, Map<String, Value>) =
+            self.0.clone().into_iter().partition(|(name, _)| KNOWN.contains(&name.as_str()));
+        let detail = format!("cannot be changed; what can is {}", KNOWN.join(", "));
+        let others: Vec<_> = others.keys().map(|name| FieldError::at("", name, detail.as_str())).collect();
         let mut body = json!({
             "prompt": before.prompt,
             "modelId": before.model_id,
@@ -50,9 +51,10 @@ impl Edit {
             "progress": before.progress,
             "metadata": metadata,
         });
-        merge(&mut body, Value::Object(self.0.clone()));
+        merge(&mut body, Value::Object(known));
         let body =
-            Body::parse(body.to_string().as_bytes(), Defaults { run_as_key_owner: true, ..self.lists(defaults) })?;
+            Body::parse(body.to_string().as_bytes(), Defaults { run_as_key_owner: true, ..self.lists(defaults) });
+        let body = all(others, body)?;
         let prompt = Prompt { user: before.user.clone(), attached: before.attached, ..body.prompt };
         Ok((prompt, body.metadata))
     }
@@ -60,11 +62,10 @@ impl Edit {
     /// A pushed prompt that was not accepted, changed. Bytes that are no object count as one without members. What the
     /// configuration would add is left to the intake.
     pub fn pushed(&self, before: &[u8], defaults: Defaults<'_>) -> Result<Vec<u8>, Invalid> {
-        if self.0.contains_key("tenant") {
-            return Err(wrong("tenant", "cannot be changed"));
-        }
+        let mut known = self.0.clone();
+        let tenant = known.remove("tenant").map(|_| FieldError::at("", "tenant", "cannot be changed"));
         let mut data = serde_json::from_slice(before).unwrap_or(Value::Null);
-        merge(&mut data, Value::Object(self.0.clone()));
+        merge(&mut data, Value::Object(known));
         let bytes = data.to_string().into_bytes();
         let added = Defaults {
             model_id: Some(Uuid::nil()),
@@ -72,7 +73,7 @@ impl Edit {
             names_tenant: true,
             ..self.lists(defaults)
         };
-        Body::parse(&bytes, added)?;
+        all(Vec::from_iter(tenant), Body::parse(&bytes, added))?;
         Ok(bytes)
     }
 
@@ -83,8 +84,17 @@ impl Edit {
     }
 }
 
-fn wrong(name: &str, detail: &str) -> Invalid {
-    Invalid::Fields(vec![FieldError::at("", name, detail)])
+/// What was read, unless something is wrong; then all of it.
+fn all(mut errors: Vec<FieldError>, read: Result<Body, Invalid>) -> Result<Body, Invalid> {
+    match read {
+        Ok(body) if errors.is_empty() => Ok(body),
+        Err(Invalid::Fields(more)) => {
+            errors.extend(more);
+            Err(Invalid::Fields(errors))
+        }
+        Ok(_) => Err(Invalid::Fields(errors)),
+        Err(other) => Err(other),
+    }
 }
 
 fn merge(target: &mut Value, patch: Value) {
@@ -143,6 +153,10 @@ mod tests {
             ["/prompt", "/deadlineSeconds"]
         );
         assert_eq!(pointers(json!({"user": {"externalId": "eve"}}), Defaults::default()), ["/user"]);
+        assert_eq!(
+            pointers(json!({"user": {}, "conversation": "c", "prompt": ""}), Defaults::default()),
+            ["/conversation", "/user", "/prompt"]
+        );
         let models = [Uuid::from_u128(7)];
         let listed = Defaults { models: &models, ..Defaults::default() };
         assert_eq!(pointers(json!({"modelId": Uuid::from_u128(8)}), listed), ["/modelId"]);

@@ -59,14 +59,7 @@ impl Feedback {
         if rating.is_none() {
             fields.wrong("rating", "must be good or bad");
         }
-        let comment = match fields.take("comment") {
-            None => None,
-            Some(Value::String(text)) if (1..=LONGEST).contains(&text.chars().count()) => Some(text),
-            Some(_) => {
-                fields.wrong("comment", format!("must be a string of 1 to {LONGEST} characters"));
-                None
-            }
-        };
+        let comment = fields.words("comment", LONGEST);
         match (rating, fields.finish(&["rating", "comment"])) {
             (Some(rating), errors) if errors.is_empty() => Ok(Self { rating, comment }),
             (_, errors) => Err(Invalid::Fields(errors)),

@@ -67,6 +67,17 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::text`], measured as people would.
+    pub(crate) fn words(&mut self, name: &str, max: usize) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) if (1..=max).contains(&text.chars().count()) => Some(text),
+            _ => {
+                self.wrong(name, format!("must be a string of 1 to {max} characters"));
+                None
+            }
+        }
+    }
+
     pub(crate) fn uuid(&mut self, name: &str) -> Option<Uuid> {
         let value = self.take(name)?;
         let parsed = value.as_str().and_then(|text| Uuid::try_parse(text).ok());
@@ -99,6 +110,35 @@ impl Fields {
         }
         self.wrong(name, "must be an object");
         None
+    }
+
+    /// What `read` takes of a field that must be there.
+    pub(crate) fn required<T>(&mut self, name: &str, read: impl Fn(&mut Self, &str) -> Option<T>) -> Option<T> {
+        let before = self.errors.len();
+        let value = read(self, name);
+        if value.is_none() && self.errors.len() == before {
+            self.wrong(name, "is required");
+        }
+        value
+    }
+
+    /// What the field names, where it may; else the first of what it may name.
+    pub(crate) fn allowed<T: Clone + PartialEq + ToString>(
+        &mut self,
+        name: &str,
+        list: &[T],
+        read: impl Fn(&mut Self, &str) -> Option<T>,
+    ) -> Option<T> {
+        let before = self.errors.len();
+        match read(self, name) {
+            None if self.errors.len() == before => list.first().cloned(),
+            Some(value) if !list.is_empty() && !list.contains(&value) => {
+                let names: Vec<String> = list.iter().map(ToString::to_string).collect();
+                self.wrong(name, format!("must be one that the caller may use: {}", names.join(", ")));
+                None
+            }
+            value => value,
+        }
     }
 
     /// Refuses every field that nobody took.

@@ -132,8 +132,8 @@ impl Body {
         let digest = attachments.as_ref().ok().and_then(Option::as_ref).map(Attachments::digest);
         let fingerprint = fingerprint(&others, digest);
         let mut fields = Fields::new("", others);
-        let prompt = required(&mut fields, "prompt", |fields| fields.text("prompt", MAX_PROMPT));
-        let model_id = match allowed(&mut fields, "modelId", defaults.models, Fields::uuid).or(defaults.model_id) {
+        let prompt = fields.required("prompt", |fields, name| fields.text(name, MAX_PROMPT));
+        let model_id = match fields.allowed("modelId", defaults.models, Fields::uuid).or(defaults.model_id) {
             None if fields.errors.iter().all(|error| error.pointer != "/modelId") => {
                 fields.wrong("modelId", "is required: no default model is configured");
                 None
@@ -144,7 +144,7 @@ impl Body {
         let body = (
             conversation(&mut fields),
             fields.uuid("conversationId"),
-            allowed(&mut fields, "topicName", defaults.topics, |fields, name| fields.text(name, 256)),
+            fields.allowed("topicName", defaults.topics, |fields, name| fields.words(name, 256)),
             fields.uuid("branchId"),
             fields.text("idempotencyKey", MAX_IDEMPOTENCY_KEY),
             metadata(&mut fields),
@@ -179,38 +179,11 @@ impl Body {
     }
 }
 
-fn required<T>(fields: &mut Fields, name: &str, read: impl Fn(&mut Fields) -> Option<T>) -> Option<T> {
-    let before = fields.errors.len();
-    let value = read(fields);
-    if value.is_none() && fields.errors.len() == before {
-        fields.wrong(name, "is required");
-    }
-    value
-}
-
-/// What the body names, where it may; else the first of what it may name.
-fn allowed<T: Clone + PartialEq + ToString>(
-    fields: &mut Fields,
-    name: &str,
-    list: &[T],
-    read: impl Fn(&mut Fields, &str) -> Option<T>,
-) -> Option<T> {
-    let before = fields.errors.len();
-    match read(fields, name) {
-        None if fields.errors.len() == before => list.first().cloned(),
-        Some(value) if !list.is_empty() && !list.contains(&value) => {
-            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
-            fields.wrong(name, format!("must be one that the caller may use: {}", names.join(", ")));
-            None
-        }
-        value => value,
-    }
-}
-
 fn conversation(fields: &mut Fields) -> Option<String> {
     let key = fields.text("conversation", Conversation::MAX_KEY)?;
-    if Conversation::new(&Tenant::default(), &key).is_none() {
-        fields.wrong("conversation", "must match [A-Za-z0-9._:-]{1,128}");
+    // No address leads to what is only dots: it is read as a step within itself.
+    if Conversation::new(&Tenant::default(), &key).is_none() || key.bytes().all(|byte| byte == b'.') {
+        fields.wrong("conversation", "must match [A-Za-z0-9._:-]{1,128}, and not be of dots alone");
     }
     Some(key)
 }
@@ -232,9 +205,11 @@ pub fn metadata_fits(metadata: &Map<String, Value>) -> bool {
 /// their digest.
 fn fingerprint(object: &Map<String, Value>, attachments: Option<String>) -> String {
     let attachments = attachments.map(Value::from);
+    let deadline = object.get("deadlineSeconds").and_then(whole).map(Value::from);
     let attachments = attachments.iter().map(|digest| ("attachments", digest));
     let members = object.iter().filter(|(name, value)| *name != "idempotencyKey" && !value.is_null());
     let members = members.map(|(name, value)| (name.as_str(), value)).chain(attachments);
+    let members = members.chain(deadline.iter().map(|seconds| ("deadlineSeconds", seconds)));
     // serde_json keeps objects sorted by key, and so does this one: the text is canonical.
     let canonical: BTreeMap<&str, &Value> = members.collect();
     hex::encode(Sha256::digest(serde_json::to_string(&canonical).expect("members with names are JSON")))
@@ -250,6 +225,28 @@ mod tests {
 
     fn parse(value: &Value) -> Result<Body, Invalid> {
         Body::parse(value.to_string().as_bytes(), Defaults::default())
+    }
+
+    #[test]
+    fn a_topic_is_measured_in_characters_and_no_conversation_is_of_dots() {
+        let body = |name: &str, value: String| json!({"prompt": "q", "modelId": MODEL, "userId": USER, name: value});
+        assert!(parse(&body("topicName", "売".repeat(256))).is_ok());
+        assert_eq!(pointers(&body("topicName", "売".repeat(257))), ["/topicName"]);
+        assert!(parse(&body("conversation", "..a".to_owned())).is_ok());
+        for dots in [".", "..", "..."] {
+            assert_eq!(pointers(&body("conversation", dots.to_owned())), ["/conversation"]);
+        }
+    }
+
+    #[test]
+    fn a_number_is_the_same_however_it_is_written() {
+        let with = |deadline: &str| {
+            let body =
+                format!(r#"{{"prompt":"q","modelId":"{MODEL}","userId":"{USER}","deadlineSeconds":{deadline}}}"#);
+            Body::parse(body.as_bytes(), Defaults::default()).unwrap().fingerprint
+        };
+        assert_eq!(with("28"), with("28.0"));
+        assert_ne!(with("28"), with("29"));
     }
 
     fn pointers(value: &Value) -> Vec<String> {

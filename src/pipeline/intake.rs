@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tracing::{debug, info};
+use uuid::Uuid;
 
 use super::stage::{Disposition, Malformed, Stage};
 use crate::model::dead_letter::Reason;
@@ -72,7 +73,7 @@ pub enum IntakeError {
     #[error("the conversation is not known")]
     UnknownConversation,
     /// There is too much unfinished.
-    #[error("the backlog is full")]
+    #[error("{}", .0.words())]
     Full(Share),
     /// Redis.
     #[error(transparent)]
@@ -196,16 +197,26 @@ impl Intake {
 
     /// Where a prompt belongs: the thread its caller named, the one bound to Omni's conversation, or one of its own.
     async fn conversation(&self, tenant: &Tenant, body: &Body, id: PromptId) -> Result<Conversation, IntakeError> {
-        let own = |key: &str| Conversation::new(tenant, key).ok_or(IntakeError::UnknownConversation);
-        match (&body.conversation, body.conversation_id) {
-            (Some(key), _) => own(key),
-            (None, None) => own(&id.to_string()),
+        let named = match (&body.conversation, body.conversation_id) {
+            (Some(key), _) => self.named(tenant, key).await?,
+            (None, None) => Conversation::new(tenant, &id.to_string()),
             (None, Some(omnis)) => match self.store.conversation_of(omnis).await? {
-                Some(known) if known.tenant() == *tenant => Ok(known),
-                Some(_) => Err(IntakeError::UnknownConversation),
+                Some(known) => Some(known).filter(|known| known.tenant() == *tenant),
                 // Whether it may be continued is for `accept` to say.
-                None => own(&omnis.to_string()),
+                None => Conversation::new(tenant, &omnis.to_string()),
             },
+        };
+        named.ok_or(IntakeError::UnknownConversation)
+    }
+
+    /// A tenant's conversation by its name, or by the id of Omni's that it continues.
+    async fn named(&self, tenant: &Tenant, name: &str) -> Result<Option<Conversation>, StoreError> {
+        let own = Conversation::new(tenant, name);
+        let (Some(own), Ok(omnis)) = (&own, Uuid::try_parse(name)) else { return Ok(own) };
+        let known = self.store.conversation_of(omnis).await?.filter(|known| known != own && known.tenant() == *tenant);
+        match known {
+            Some(known) if !self.store.knows(own).await? => Ok(Some(known)),
+            _ => Ok(Some(own.clone())),
         }
     }
 
@@ -270,15 +281,23 @@ impl IntakeStage {
     }
 
     /// What the readers of a refused entry are owed, where it can be told who they are.
-    fn finding(&self, bytes: &[u8], error: &IntakeError, message: String) -> Option<Finding> {
-        let value: Value = serde_json::from_slice(bytes).ok()?;
-        let tenant = value.get("tenant").map_or(Some(""), Value::as_str)?;
-        let key = value.get("conversation")?.as_str()?;
-        let conversation = self.tenants.allow(tenant).then(|| Conversation::new(&Tenant::new(Some(tenant)), key))??;
+    async fn finding(&self, bytes: &[u8], error: &IntakeError, message: String) -> Result<Option<Finding>, StoreError> {
+        let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return Ok(None) };
+        let Some(tenant) = self.tenants.of(&value) else { return Ok(None) };
+        let conversation = match (value.get("conversation"), value.get("conversationId").and_then(Value::as_str)) {
+            (Some(Value::String(name)), _) => self.intake.named(&tenant, name).await?,
+            (None | Some(Value::Null), Some(id)) => match Uuid::try_parse(id) {
+                Ok(id) => self.intake.store.conversation_of(id).await?.filter(|known| known.tenant() == tenant),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        let Some(conversation) = conversation else { return Ok(None) };
         let verdict = Verdict::Failed { code: error.code().to_owned(), message };
         let metadata = value.get("metadata").and_then(Value::as_object).filter(|metadata| metadata_fits(metadata));
         let metadata = metadata.cloned().unwrap_or_default();
-        Some(Finding { metadata, ..Finding::new(PromptId::new(self.intake.clock.now()), conversation, verdict) })
+        let finding = Finding::new(PromptId::new(self.intake.clock.now()), conversation, verdict);
+        Ok(Some(Finding { metadata, ..finding }))
     }
 }
 
@@ -286,6 +305,12 @@ impl Tenants {
     fn allow(&self, name: &str) -> bool {
         let charset = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         name.bytes().all(charset) && (self.known.is_empty() || self.known.contains(name))
+    }
+
+    /// The one that a pushed prompt names, where it may.
+    fn of(&self, pushed: &Value) -> Option<Tenant> {
+        let name = pushed.get("tenant").filter(|name| !name.is_null()).map_or(Some(""), Value::as_str)?;
+        self.allow(name).then(|| Tenant::new(Some(name)))
     }
 }
 
@@ -317,9 +342,14 @@ impl Stage for IntakeStage {
             }
             other => other.to_string(),
         };
-        let finding = self.finding(bytes, &error, message.clone());
+        let finding = self.finding(bytes, &error, message.clone()).await?;
         let reason = if matches!(error, IntakeError::Full(_)) { Reason::Backlog } else { Reason::InvalidPrompt };
         Ok(Disposition::Bury { reason, error: message, finding })
+    }
+
+    fn tenant(&self, delivery: &Delivery) -> Tenant {
+        let pushed = delivery.field("data").and_then(|bytes| serde_json::from_slice(bytes).ok());
+        pushed.and_then(|pushed| self.tenants.of(&pushed)).unwrap_or_default()
     }
 
     fn prompt(&self, _: &Pushed) -> Option<PromptId> {

@@ -51,7 +51,7 @@ pub struct Permit<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {
     /// The budget has no room, or no key is open. Nothing was sent.
-    #[error("wait for {cause}")]
+    #[error("wait for {}", cause.words())]
     Wait {
         /// Until there is.
         pause: Duration,

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::limits::Limits;
 use super::stage::{Disposition, Stage};
 use crate::model::dead_letter::{DeadLetter, Reason};
-use crate::model::{Attempt, Cause, Envelope, Finding, PromptId, Verdict};
+use crate::model::{Attempt, Cause, Conversation, Envelope, Finding, PromptId, Verdict};
 use crate::runtime::{Clock, failpoint, millis};
 use crate::store::delivery::{Delivery, Settled, Wait, Why};
 use crate::store::record::Record;
@@ -151,6 +151,10 @@ impl Settler {
         };
         let mut history: Vec<Attempt> = envelope.map(|envelope| envelope.history.clone()).unwrap_or_default();
         history.push(Attempt { at: now, error: error.to_owned() });
+        let conversation = match (&record, &finding) {
+            (Some(record), _) => Some(record.conversation.clone()),
+            (None, finding) => finding.as_ref().map(|finding| finding.conversation.clone()),
+        };
         let letter = DeadLetter {
             id: letter_id(S::STREAM.stage(), delivery, record.as_ref(), finding.as_ref()),
             stage: S::STREAM.stage(),
@@ -160,10 +164,8 @@ impl Settler {
             at: now,
             prompt_id: record.as_ref().map(|record| record.id),
             job_id: record.as_ref().and_then(|record| record.job_id.clone()).or_else(|| stage.job(&envelope?.work)),
-            conversation: record
-                .as_ref()
-                .map(|record| record.conversation.clone())
-                .or_else(|| finding.as_ref().map(|finding| finding.conversation.clone())),
+            tenant: conversation.as_ref().map_or_else(|| stage.tenant(delivery), Conversation::tenant),
+            conversation,
             original: delivery.original(),
         };
         let delayed = record.as_ref().map(|record| {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::dead_letter::Reason;
 use crate::model::work::VERSION;
-use crate::model::{Cause, Entry, Envelope, Finding, PromptId};
+use crate::model::{Cause, Entry, Envelope, Finding, PromptId, Tenant};
 use crate::store::StoreError;
 use crate::store::delivery::{Delivery, Stream};
 use crate::store::publish::Published;
@@ -136,6 +136,11 @@ pub trait Stage: Send + Sync + 'static {
     /// Omni's job that the work is about, where it names one.
     fn job(&self, _work: &Self::Work) -> Option<String> {
         None
+    }
+
+    /// Whose the entry is, where no conversation says so.
+    fn tenant(&self, _delivery: &Delivery) -> Tenant {
+        Tenant::default()
     }
 
     /// What becomes of work that waited longer than a wait may last.

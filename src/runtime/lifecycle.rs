@@ -258,7 +258,7 @@ mod tests {
         });
         assert_eq!(lifecycle.stop(LONG).await, Outcome::Clean);
         assert!(finished.load(Ordering::SeqCst), "the stop did not wait for the handler");
-        assert!(!lifecycle.stop_handle().hard().now_or_never().is_some());
+        assert!(lifecycle.stop_handle().hard().now_or_never().is_none());
     }
 
     #[tokio::test]
@@ -350,7 +350,7 @@ mod tests {
         let stubborn = lifecycle.child();
         stubborn.spawn("stubborn", std::future::pending::<Ends>());
         assert_eq!(stubborn.stop(SHORT).await, Outcome::Forced);
-        assert!(!lifecycle.stop_handle().hard().now_or_never().is_some());
+        assert!(lifecycle.stop_handle().hard().now_or_never().is_none());
     }
 
     #[tokio::test]

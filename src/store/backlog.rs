@@ -39,6 +39,14 @@ impl Share {
             Self::All => "all",
         }
     }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Tenant => "the tenant has its share of unfinished prompts; try again later",
+            Self::All => "there are too many unfinished prompts; try again later",
+        }
+    }
 }
 
 /// What the backlog holds.

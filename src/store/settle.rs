@@ -211,7 +211,6 @@ impl Store {
 
 /// `fields` is the whole entry, where `original` is not all of it.
 fn letter_fields(letter: &DeadLetter, fields: Option<String>) -> Vec<(&'static str, Vec<u8>)> {
-    let tenant = letter.conversation.as_ref().map(Conversation::tenant).filter(|tenant| !tenant.is_none());
     let text = |value: &str| value.as_bytes().to_vec();
     let mut kept = vec![
         ("v", text("1")),
@@ -227,7 +226,7 @@ fn letter_fields(letter: &DeadLetter, fields: Option<String>) -> Vec<(&'static s
         ("promptId", letter.prompt_id.map(|id| id.to_string())),
         ("jobId", letter.job_id.clone()),
         ("conversation", letter.conversation.as_ref().map(ToString::to_string)),
-        ("tenant", tenant.map(|tenant| tenant.as_str().to_owned())),
+        ("tenant", (!letter.tenant.is_none()).then(|| letter.tenant.as_str().to_owned())),
         ("fields", fields),
     ];
     kept.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?.into_bytes()))));

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::check::{Check, count, unseen};
 use super::judge::{clocks, remedy, server, stage};
+use crate::model::Cause;
 use crate::model::letter::LetterFilter;
 use crate::model::run::Groups;
 use crate::omni::{Omni, UserPage, UserSearch, post_signed, test_event};
@@ -207,7 +208,10 @@ impl Doctor {
                 let permit = match self.keys.poll(Some(id), 1).await {
                     Ok(permit) => permit,
                     Err(halt) => {
-                        let advice = "see the budget below: Omni was not asked, so as not to take what answers need";
+                        let advice = match halt {
+                            Halt::Wait { cause: Cause::NoKey, .. } => "put a key that Omni knows into omni.api_keys",
+                            _ => "see the budget below: Omni was not asked, so as not to take what answers need",
+                        };
                         return Check::warn(NAME, format!("not asked: {halt}"), advice);
                     }
                 };
@@ -231,8 +235,9 @@ impl Doctor {
             Ok(rooms) => rooms,
             Err(error) => return vec![unseen("budget", &error)],
         };
-        let check = |(id, room): (&str, Room)| {
-            let name = format!("budget of key {id}");
+        // Metrics have the place of a key in omni.api_keys, logs its id.
+        let check = |(place, (id, room)): (usize, (&str, Room))| {
+            let name = format!("budget of key {place} ({id})");
             match room {
                 Room::For(_) => Check::ok(name, "there is room for new jobs"),
                 Room::NotBefore(pause) => Check::warn(
@@ -252,7 +257,7 @@ impl Doctor {
                 ),
             }
         };
-        rooms.into_iter().map(check).collect()
+        (1..).zip(rooms).map(check).collect()
     }
 
     async fn webhook(&self) -> Check {

@@ -76,6 +76,7 @@ impl Reconciler {
             prompt_id: Some(record.id),
             job_id: record.job_id.clone(),
             conversation: Some(record.conversation.clone()),
+            tenant: record.tenant(),
             original: serde_json::to_vec(&work).unwrap_or_default(),
         };
         let verdict = Verdict::Delayed { reason: reason.as_str().to_owned() };

@@ -20,6 +20,7 @@ pub(super) fn letter(delivery: &Delivery, id: &str, prompt_id: Option<PromptId>,
         prompt_id,
         job_id: None,
         conversation: prompt_id.map(|_| named("acme/c")),
+        tenant: prompt_id.map(|_| named("acme/c").tenant()).unwrap_or_default(),
         original: delivery.original(),
     }
 }

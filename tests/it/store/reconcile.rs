@@ -179,6 +179,7 @@ async fn a_prompt_that_nobody_holds_is_buried_once_and_only_as_it_was_seen() {
         prompt_id: Some(id),
         job_id: None,
         conversation: Some(named("c")),
+        tenant: named("c").tenant(),
         original: b"{}".to_vec(),
     };
     let verdict = Verdict::Delayed { reason: "submit_outcome_unknown".to_owned() };

@@ -49,6 +49,7 @@ fn kept(record: &Record, stream: Stream, original: Vec<u8>) -> (DeadLetter, Find
         prompt_id: Some(record.id),
         job_id: record.job_id.clone(),
         conversation: Some(record.conversation.clone()),
+        tenant: record.tenant(),
         original,
     };
     let verdict = Verdict::Delayed { reason: "retries_exhausted".to_owned() };

@@ -52,6 +52,24 @@ async fn two_follow_ups_by_omnis_conversation_alone_share_one_stream() {
     assert_eq!(world.sim.requests().iter().filter(|request| request.status == Some(409)).count(), 0);
 }
 
+/// Wherever a conversation is named, Omni's id of it is a name, too; what is so called itself goes before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follow_up_may_name_omnis_conversation_as_its_own() {
+    let world = World::new().await;
+    let first = world.ask("revenue by region").await;
+    let conversation_id = text(&world.eventually_answered(&first).await["data"], "conversationId");
+    let follow_up = world.ask_in(&conversation_id, "and by month?").await;
+    assert_eq!(follow_up.conversation, first.conversation);
+    world.eventually_answered(&follow_up).await;
+    assert_eq!(world.sim.jobs()[1].conversation_id.to_string(), conversation_id);
+    let own = uuid::Uuid::new_v4().to_string();
+    for prompt in ["revenue by region", "and by month?"] {
+        let asked = world.ask_in(&own, prompt).await;
+        assert_eq!(asked.conversation, own);
+        world.eventually_answered(&asked).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guides_own_calls_work() {
     let world = World::new().await;

@@ -100,6 +100,40 @@ async fn with_callers_a_pushed_prompt_names_a_configured_tenant() {
     world.eventually_answered(&Asked { id, conversation: "acme/pushed".into() }).await;
     assert_eq!(world.letters().await.len(), 2);
     assert_eq!(world.sim.jobs().len(), 1);
+
+    // Whose operators are to see it.
+    own["prompt"] = "".into();
+    own.as_object_mut().unwrap().remove("conversation");
+    world.push(&own.to_string()).await;
+    let letter = eventually("a letter", async || {
+        let letters = world.letters().await;
+        let intake = letters.into_iter().filter(|id| id.starts_with("intake-"));
+        for id in intake {
+            let letter = world.letter(&id).await;
+            if letter.get("tenant").is_some_and(|tenant| tenant == "acme") {
+                return Some(letter);
+            }
+        }
+        None
+    })
+    .await;
+    assert_eq!(letter.get("conversation"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_a_refused_prompt_are_found_by_omnis_conversation_too() {
+    let world = World::new().await;
+    let first = world.ask_in("thread", "revenue by region").await;
+    let answer = world.eventually_answered(&first).await;
+    let omnis = &answer["data"]["conversationId"];
+    for name in ["conversationId", "conversation"] {
+        let before = world.entries("thread").await.len();
+        let mut wrong = json!({"prompt": "", "userId": world.sim.jobs()[0].user_id});
+        wrong[name] = omnis.clone();
+        world.push(&wrong.to_string()).await;
+        eventually("readers are told", async || (world.entries("thread").await.len() > before).then_some(())).await;
+        assert_eq!(world.entries("thread").await.pop().unwrap()["type"], "omni.failed", "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
