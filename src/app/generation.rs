@@ -2,71 +2,17 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::watch;
-use uuid::Uuid;
-
-use super::derived::{backlog, intake, pace, verifier};
+use super::derived::{intake, pace, verifier};
+use super::lasting::{Lasting, store};
+use super::parts::Parts;
 use super::reach::reach;
-use super::relay::Parts;
 use super::services::services;
 use super::stages::stages;
 use crate::config::{Config, Role};
-use crate::http::{Attempts, Feeds, Own, Rights, Series, Served, Webhooks};
+use crate::http::{Own, Served, Webhooks};
 use crate::pipeline::{KeyRing, Receiver, Switch, runs};
-use crate::runtime::{Lifecycle, Readiness, Stop};
-use crate::store::connection::Redis;
-use crate::store::wake::Wake;
-use crate::store::{Policy, Store, health};
-
-/// Prompts that may stand unread before others wait for their turn: whoever is free reads the first one at once, and while
-/// nobody is, turns count.
-const UNREAD: usize = 1;
-
-/// What outlives every generation: what answers that last hold on to, and what the process has learnt.
-pub(super) struct Lasting {
-    redis: Redis,
-    pub(super) wake: Wake,
-    pub(super) feeds: Arc<Feeds>,
-    /// Guesses count on.
-    attempts: Arc<Attempts>,
-    pub(super) series: Arc<Series>,
-    pub(super) rights: Arc<watch::Sender<Rights>>,
-    /// Signs the console's sessions where no secret is configured: they end with the process, and are good here alone.
-    pub(super) sessions: [SecretString; 1],
-    /// The process' own: no generation's end cuts an answer off.
-    pub(super) stop: Stop,
-}
-
-impl Lasting {
-    pub(super) fn new(config: &Config, parts: &Parts) -> anyhow::Result<Self> {
-        let redis = Redis::new(config.redis.url.expose_secret()).context("failed to use redis.url")?;
-        let (store, wake, stop) = (store(config, redis.clone()), Wake::default(), parts.lifecycle.stop_handle());
-        let feeds = Feeds::new(store.clone(), wake.clone(), parts.lifecycle.clone());
-        if config.roles.contains(&Role::Api) {
-            parts.lifecycle.spawn("wake", wake.clone().run(store, stop.clone()));
-        }
-        Ok(Self {
-            redis,
-            wake,
-            feeds: Arc::new(feeds),
-            attempts: Arc::default(),
-            series: Arc::default(),
-            rights: Arc::default(),
-            sessions: [format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into()],
-            stop,
-        })
-    }
-
-    /// Tells answers that last who has a right to them from now on.
-    pub(super) fn grant(&self, served: &Served) {
-        if let Some(services) = &served.services {
-            self.rights.send_replace(Rights::from(services));
-            self.feeds.nudge();
-        }
-    }
-}
+use crate::runtime::{Lifecycle, Readiness};
+use crate::store::{Store, health};
 
 /// A generation at work.
 pub(super) struct Generation {
@@ -142,15 +88,4 @@ impl Generation {
         let served = Served { own: own.clone(), webhooks, services };
         Ok((Self { config, lifecycle: parts.lifecycle, own, keys, store }, served))
     }
-}
-
-fn store(config: &Config, redis: Redis) -> Store {
-    let policy = Policy {
-        retention: config.retention,
-        answers_age: config.answers.max_age,
-        answers_len: config.answers.max_len,
-        window: UNREAD,
-        backlog: backlog(config),
-    };
-    Store::new(redis.with_replicas(config.durability.replicas), &config.namespace, policy)
 }

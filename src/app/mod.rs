@@ -5,11 +5,14 @@ mod beside;
 mod connection;
 mod derived;
 mod generation;
+mod lasting;
 mod listen;
+mod parts;
 mod reach;
 mod relay;
 mod services;
 mod stages;
 
 pub use beside::{directory, doctor, explainer, pauses};
-pub use relay::{App, Parts};
+pub use parts::Parts;
+pub use relay::App;

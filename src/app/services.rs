@@ -9,9 +9,9 @@ use secrecy::SecretString;
 
 use super::beside::pauses;
 use super::derived::pace;
-use super::generation::Lasting;
+use super::lasting::Lasting;
+use super::parts::Parts;
 use super::reach::Reach;
-use super::relay::Parts;
 use crate::config::Config;
 use crate::http::{Console, Own, ServiceParts, Services, Tokens};
 use crate::omni::McpClient;

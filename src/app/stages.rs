@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
+use super::parts::Parts;
 use super::reach::Reach;
-use super::relay::Parts;
 use crate::config::{Callers, Config, Role};
 use crate::http::Own;
 use crate::model::Backoff;

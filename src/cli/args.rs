@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::ask::Ask;
 use super::audit::Audit;
@@ -57,26 +57,6 @@ enum Command {
     Webhook(Webhook),
     Config(Configuration),
     Completions(Completions),
-}
-
-/// For people or for programs.
-#[derive(Args, Clone, Copy)]
-pub(super) struct Output {
-    /// For people, or JSON for programs
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "human")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Human,
-    Json,
-}
-
-impl Output {
-    pub(super) fn json(self) -> bool {
-        self.format == Format::Json
-    }
 }
 
 /// Runs the command that was typed. Ends the process itself only for help, versions and what it does not understand.

@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use super::args::Output;
 use super::attach::attachments;
 use super::events::Event;
+use super::output::Output;
 use super::relay::{Relay, Submitted};
 use super::runtime;
 use super::show::{self, Style};

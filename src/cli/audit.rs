@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::args::Output;
+use super::output::Output;
 use super::store::store;
 use super::{runtime, show};
 use crate::config::{Config, Sources};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::args::Output;
+use super::output::Output;
 use super::show;
 use crate::config::{Config, Sources};
 

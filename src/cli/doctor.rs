@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::args::Output;
+use super::output::Output;
 use super::runtime;
 use super::show::{self, Style};
 use super::store::store;

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 use url::Url;
 
-use super::args::Output;
+use super::output::Output;
 use super::relay::Relay;
 use super::{runtime, show};
 use crate::config::{Config, Sources};

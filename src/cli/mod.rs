@@ -13,6 +13,7 @@ mod doctor;
 mod events;
 mod explain;
 mod health;
+mod output;
 mod pause;
 mod prompt;
 mod relay;

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
-use super::args::Output;
+use super::output::Output;
 use super::store::{store, who};
 use super::{runtime, show};
 use crate::app;

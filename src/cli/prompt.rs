@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::args::Output;
+use super::output::Output;
 use super::runtime;
 use super::show::{self, Style};
 use super::store::{store, who};

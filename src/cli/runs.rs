@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::args::Output;
 use super::dead::{Part, table, when};
+use super::output::Output;
 use super::runtime;
 use super::show::{self, Style};
 use super::store::{store, who};

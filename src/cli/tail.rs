@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use super::args::Output;
+use super::output::Output;
 use super::runtime;
 use super::show::{self, Style};
 use super::store::store;

@@ -8,7 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 
-use super::args::Output;
+use super::output::Output;
 use super::store::store;
 use super::{runtime, show};
 use crate::app;

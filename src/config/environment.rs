@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Origin;
+use super::keys::PREFIX;
 use super::layer::{Layer, Value};
 
-/// Two underscores, because schedulers invent variables such as `OMNI_RELAY_SERVICE_HOST` for a service of that name.
-pub(super) const PREFIX: &str = "OMNI_RELAY__";
 pub(super) const RUST_LOG: &str = "RUST_LOG";
 
 /// Whether a variable of this name is ours to read.

@@ -22,6 +22,8 @@ const DURATION: &str = "a duration above zero such as 250ms, 75s, 5m, 1h or 14d"
 const SIZE: &str = "a size such as 65536, 256KiB or 16MiB, at most 512MiB";
 const FLAG: &str = "true or false";
 const SECRETS: &str = "one or more secrets, no two alike";
+/// Of variables. Two underscores, because schedulers invent variables such as `OMNI_RELAY_SERVICE_HOST` for a service of that name.
+pub(super) const PREFIX: &str = "OMNI_RELAY__";
 const ADDRESS: &str = "an address and port such as 127.0.0.1:8080";
 
 /// Every setting there is.
@@ -104,7 +106,7 @@ impl Key {
 
 /// The environment variable of a path.
 pub(super) fn variable(path: &str) -> String {
-    format!("{}{}", super::environment::PREFIX, path.to_uppercase().replace('.', "__"))
+    format!("{}{}", PREFIX, path.to_uppercase().replace('.', "__"))
 }
 
 /// Splits `callers.<name>.<leaf>`.

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::code::Code;
 use super::problem::Problem;
 use crate::model::attachments::MAX_ATTACHED;
-use crate::model::members::MAX_REST;
+use crate::model::fields::MAX_REST;
 
 /// Largest body of a prompt: its attachments, and all else.
 pub(super) const LARGEST: usize = MAX_ATTACHED + MAX_REST;

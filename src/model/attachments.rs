@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
 use super::fields::FieldError;
-use super::members::MAX_REST;
+use super::fields::MAX_REST;
 
 /// Most files of a prompt.
 const MOST: usize = 5;

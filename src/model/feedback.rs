@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::fields::{FieldError, Fields};
-use super::prompt::Invalid;
+use super::fields::{FieldError, Fields, Invalid};
 
 /// Longest comment in characters.
 const LONGEST: usize = 5000;

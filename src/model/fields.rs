@@ -28,6 +28,23 @@ impl FieldError {
     }
 }
 
+/// Largest body in bytes, its attachments left out.
+pub(crate) const MAX_REST: usize = 256 * 1024;
+
+/// Why a body was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Not JSON at all.
+    #[error("the body is not JSON")]
+    Syntax,
+    /// More than any prompt can need.
+    #[error("the body has more than {MAX_REST} bytes besides its attachments")]
+    TooLarge,
+    /// Fields are wrong or missing.
+    #[error("{} of the body's fields cannot be used", .0.len())]
+    Fields(Vec<FieldError>),
+}
+
 /// A whole number. Whether it was written with a fraction of 0 is nothing that JSON tells apart.
 pub(crate) fn whole(value: &Value) -> Option<u64> {
     let written_otherwise = || value.as_f64().filter(|number| number.fract() == 0.0)?.to_string().parse().ok();

@@ -7,11 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fields::FieldError;
-use super::prompt::Invalid;
-
-/// Largest body in bytes, its attachments left out.
-pub const MAX_REST: usize = 256 * 1024;
+use super::fields::{FieldError, Invalid, MAX_REST};
 
 /// The members of a body.
 pub(super) struct Members<'a> {

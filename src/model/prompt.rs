@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::attachments::{Attached, Attachments};
-pub use super::fields::FieldError;
 use super::fields::Fields;
 pub(crate) use super::fields::whole;
+pub use super::fields::{FieldError, Invalid};
 use super::ids::{Conversation, Tenant};
-use super::members::{MAX_REST, Members};
+use super::members::Members;
 use super::user::User;
 
 /// Longest prompt in bytes.
@@ -108,20 +108,6 @@ pub struct Defaults<'a> {
     pub run_as_key_owner: bool,
     /// Whether `tenant` is a known field: on the intake stream.
     pub names_tenant: bool,
-}
-
-/// Why a body was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// Not JSON at all.
-    #[error("the body is not JSON")]
-    Syntax,
-    /// More than any prompt can need.
-    #[error("the body has more than {MAX_REST} bytes besides its attachments")]
-    TooLarge,
-    /// Fields are wrong or missing.
-    #[error("{} of the body's fields cannot be used", .0.len())]
-    Fields(Vec<FieldError>),
 }
 
 impl Body {

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::decide::{Decide, Replay};
 use super::export::Export;
 use super::list::List;
-use crate::cli::args::Output;
+use crate::cli::output::Output;
 use crate::cli::runtime;
 use crate::cli::show::{self, Style};
 use crate::cli::store::store;

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::filter::Filter;
-use crate::cli::args::Output;
+use crate::cli::output::Output;
 use crate::cli::runs::{follow, page};
 use crate::cli::show::{self, Style};
 use crate::cli::store::who;

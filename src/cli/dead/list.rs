@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::filter::Filter;
-use crate::cli::args::Output;
+use crate::cli::output::Output;
 use crate::cli::show;
 use crate::model::letter::Letter;
 use crate::model::run::Group;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::style::{plain, print};
-use crate::cli::args::Output;
+use crate::cli::output::Output;
 
 /// A terminal that says it is narrower does not know its width.
 const NARROWEST: u16 = 40;

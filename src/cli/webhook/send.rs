@@ -10,7 +10,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
-use super::super::args::Output;
+use super::super::output::Output;
 use super::super::{runtime, show};
 use super::given::{self, Secret};
 use crate::omni::{post_signed, test_event};

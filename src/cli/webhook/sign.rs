@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::super::args::Output;
+use super::super::output::Output;
 use super::super::show;
 use super::given::{self, Secret};
 use crate::omni::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};

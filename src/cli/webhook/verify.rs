@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::super::args::Output;
+use super::super::output::Output;
 use super::super::{show, values};
 use super::given::{self, Secret};
 use crate::omni::signature::{Rejection, Verifier};
