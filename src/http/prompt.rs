@@ -165,9 +165,10 @@ fn events_url(access: &Access, conversation: &Conversation) -> String {
 /// By time, the last of each phase but for the first one; an end that the record does not know yet is as old as its entry.
 fn timeline(record: &Record, phase: Phase, entry: Option<&Stored>) -> Vec<Step> {
     let mut steps: Vec<Step> = record.at.iter().filter_map(|(phase, at)| step(*phase, *at)).collect();
-    let first = if record.at.contains_key(&Phase::Waiting) { Phase::Waiting } else { Phase::Queued };
-    if record.at.get(&first).is_some_and(|at| *at > record.accepted_at()) {
-        steps.extend(step(first, record.accepted_at()));
+    if record.at.values().all(|at| *at != record.accepted_at()) {
+        let waited =
+            record.at.get(&Phase::Waiting).is_some_and(|at| record.replayed_at.is_none_or(|again| *at < again));
+        steps.extend(step(if waited { Phase::Waiting } else { Phase::Queued }, record.accepted_at()));
     }
     if phase.is_terminal() && !record.at.contains_key(&phase) {
         let time = entry.and_then(|entry| entry.fields.iter().find(|(name, _)| name == "time"));

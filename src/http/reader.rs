@@ -4,7 +4,6 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use url::form_urlencoded;
-use uuid::Uuid;
 
 use super::Services;
 use super::auth::{self, Access, Authorized, Read};
@@ -95,19 +94,19 @@ pub(super) fn granted(services: &Services, purpose: Purpose, token: &str) -> Res
 
 /// The conversation that a caller means by a name.
 pub(super) async fn find(services: &Services, access: &Access, name: &str) -> Result<Option<Conversation>, Problem> {
-    let store = &services.store;
-    if let Some(named) = access.conversation(name)
-        // Ten thousand readers at once: the first of them asked.
-        && (services.feeds.has(&named)
-            || store.knows(&named).await? || store.bounds(&named).await?.is_some())
-    {
-        return Ok(Some(named));
+    let (store, own) = (&services.store, access.conversation(name));
+    // Ten thousand readers at once: the first of them asked.
+    if own.as_ref().is_some_and(|own| services.feeds.has(own)) {
+        return Ok(own);
     }
-    let omnis = match Uuid::try_parse(name) {
-        Ok(id) => store.conversation_of(id).await?,
-        Err(_) => None,
-    };
-    Ok(omnis.filter(|found| access.sees(found)))
+    let named = store.named(own.clone(), name, |bound| access.sees(bound)).await?;
+    match named {
+        Some(found) if own.as_ref() == Some(&found) => {
+            let known = store.knows(&found).await? || store.bounds(&found).await?.is_some();
+            Ok(known.then_some(found))
+        }
+        bound => Ok(bound),
+    }
 }
 
 fn parameter(parts: &Parts) -> Option<String> {

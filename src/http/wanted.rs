@@ -94,13 +94,8 @@ async fn named(
     tenant: Option<&Tenant>,
     name: &str,
 ) -> Result<Option<Conversation>, StoreError> {
-    if let Ok(id) = Uuid::try_parse(name)
-        && let Some(known) = services.store.conversation_of(id).await?.filter(|known| access.sees(known))
-    {
-        return Ok(Some(known));
-    }
-    let of_tenant = tenant.and_then(|tenant| Conversation::new(tenant, name));
-    Ok(of_tenant.or_else(|| access.conversation(name)))
+    let own = tenant.and_then(|tenant| Conversation::new(tenant, name)).or_else(|| access.conversation(name));
+    services.store.named(own, name, |bound| access.sees(bound)).await
 }
 
 fn is_reason(word: &str) -> bool {

@@ -20,7 +20,7 @@ struct Members {
     /// Required unless the relay has a default model, or the caller a list of models.
     model_id: Option<Uuid>,
     /// Your name for the thread; left out, the prompt's id is used.
-    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    #[schema(pattern = r"^\.*[A-Za-z0-9_:-][A-Za-z0-9._:-]*$", max_length = 128)]
     conversation: Option<String>,
     /// A conversation of Omni's. Alone it means the conversation that is bound to it here.
     conversation_id: Option<Uuid>,
@@ -162,7 +162,10 @@ mod tests {
         let strings = || vec![json!({}), json!({"a": "b"}), json!({"a": 1}), json!("x")];
         match name {
             "prompt" => text(32 * 1024),
-            "conversation" => [text(128), vec![json!("A.z_0:-"), json!("a b"), json!("a/b"), json!("é")]].concat(),
+            "conversation" => {
+                [text(128), vec![json!("A.z_0:-"), json!(".."), json!("..a"), json!("a b"), json!("a/b"), json!("é")]]
+                    .concat()
+            }
             "topicName" | "idempotencyKey" => text(256),
             "externalId" => text(512),
             "entity" => [text(64), vec![json!("é".repeat(64))]].concat(),

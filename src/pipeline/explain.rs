@@ -117,12 +117,8 @@ impl Explainer {
     }
 
     async fn conversation(&self, id: &str, name: &str, tenant: &Tenant) -> Result<Option<Story>, StoreError> {
-        let bound = match Uuid::try_parse(name) {
-            Ok(omnis) => self.store.conversation_of(omnis).await?,
-            Err(_) => None,
-        };
-        let named = bound.or_else(|| Conversation::new(tenant, name)).or_else(|| Conversation::from_full(name));
-        let Some(conversation) = named else { return Ok(None) };
+        let own = Conversation::new(tenant, name).or_else(|| Conversation::from_full(name));
+        let Some(conversation) = self.store.named(own, name, |_| true).await? else { return Ok(None) };
         let line = self.store.line(&conversation).await?;
         let entries = self.store.newest(&conversation, TOLD).await?;
         if !line.known && entries.is_empty() {

@@ -209,15 +209,8 @@ impl Intake {
         named.ok_or(IntakeError::UnknownConversation)
     }
 
-    /// A tenant's conversation by its name, or by the id of Omni's that it continues.
     async fn named(&self, tenant: &Tenant, name: &str) -> Result<Option<Conversation>, StoreError> {
-        let own = Conversation::new(tenant, name);
-        let (Some(own), Ok(omnis)) = (&own, Uuid::try_parse(name)) else { return Ok(own) };
-        let known = self.store.conversation_of(omnis).await?.filter(|known| known != own && known.tenant() == *tenant);
-        match known {
-            Some(known) if !self.store.knows(own).await? => Ok(Some(known)),
-            _ => Ok(Some(own.clone())),
-        }
+        self.store.named(Conversation::new(tenant, name), name, |bound| bound.tenant() == *tenant).await
     }
 
     /// `omni.prompt.accepted`: best effort, and never after a later entry.

@@ -73,10 +73,10 @@ fn waits(record: &Record, stream: Stream, mut left: u64) -> Vec<Waited> {
 /// What it was put aside for, and the rest of the time since its conversation was free, when nobody read it.
 fn before_sending(record: &Record, sending: u64) -> Vec<Waited> {
     let free = match record.at.get(&Phase::Waiting) {
-        Some(_) => record.at.get(&Phase::Queued).copied().filter(|queued| *queued <= sending).unwrap_or(sending),
+        Some(_) => record.at.get(&Phase::Queued).copied().unwrap_or(sending),
         None => record.clock_started_at(),
     };
-    let mut waits = waits(record, Stream::Prompts, sending.saturating_sub(free));
+    let mut waits = waits(record, Stream::Prompts, sending.saturating_sub(record.clock_started_at()));
     let aside: u64 = waits.iter().map(|wait| wait.ms).sum();
     let rest = sending.saturating_sub(free).saturating_sub(aside);
     if let Some(cause) = record.held.filter(|_| rest >= SHORT) {

@@ -146,6 +146,22 @@ impl Store {
         Ok(name.and_then(|name| Conversation::from_full(&name)))
     }
 
+    /// The conversation that a name means: the caller's `own` of that name, where there is one; else the one that continues
+    /// Omni's of this id, where the caller `sees` it; else `own`, which is yet to begin.
+    pub async fn named(
+        &self,
+        own: Option<Conversation>,
+        name: &str,
+        sees: impl Fn(&Conversation) -> bool,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let Ok(omnis) = Uuid::try_parse(name) else { return Ok(own) };
+        let bound = self.conversation_of(omnis).await?.filter(sees);
+        match (own, bound) {
+            (Some(own), Some(bound)) if own != bound && !self.knows(&own).await? => Ok(Some(bound)),
+            (own, bound) => Ok(own.or(bound)),
+        }
+    }
+
     /// Whether the conversation is known: it has a slot.
     pub async fn knows(&self, conversation: &Conversation) -> Result<bool, StoreError> {
         let mut command = redis::cmd("EXISTS");

@@ -98,14 +98,14 @@ fn a_signature_of_openssl_verifies() {
 #[test]
 fn the_secrets_are_those_of_serve() {
     let session = Session::new();
-    let secrets = session.file("secrets", "the-newer-secret\n  the-older-secret\n");
+    let secrets = session.file("secrets", "the-newer-secret,the-middle-one\n  the-older-secret\n");
     let mut old = session.command(&["webhook", "sign", "-o", "json"]);
     let signed = old.env(SECRET.0, "the-older-secret").write_stdin(BODY).assert().success();
     let headers: Value = serde_json::from_slice(&signed.get_output().stdout).unwrap();
     let (signature, time) = (&headers["x-omni-signature"], &headers["x-omni-signature-timestamp"]);
     let verify =
         ["webhook", "verify", "--signature", signature.as_str().unwrap(), "--timestamp", time.as_str().unwrap()];
-    let accepted = predicates::str::contains("one of the 2 secrets");
+    let accepted = predicates::str::contains("one of the 3 secrets");
     let file = session.command(&verify).args(["--secret-file", &secrets]).write_stdin(BODY).assert();
     file.success().stdout(accepted.clone());
     let mut configured = session.command(&verify);

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::config::{Config, Sources};
 
-const HELP: &str = "The file that holds the secret, or several, one a line, the one that signs first; else it is taken from \
+const HELP: &str = "The file that holds the secret, or several, as in the configuration, the one that signs first; else it is taken from \
                     OMNI_RELAY_WEBHOOK_SECRET, else those of the configuration of serve";
 const VARIABLE: &str = "OMNI_RELAY_WEBHOOK_SECRET";
 
@@ -33,7 +33,7 @@ impl Secret {
             (Some(file), _) => {
                 let text = std::fs::read_to_string(file);
                 let text = text.with_context(|| format!("failed to read the secret in {}", file.display()))?;
-                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(SecretString::from).collect()
+                text.split([',', '\n']).map(str::trim).filter(|line| !line.is_empty()).map(SecretString::from).collect()
             }
             (None, Some(Ok(text))) => Vec::from_iter((!text.is_empty()).then(|| SecretString::from(text))),
             (None, Some(Err(_))) => bail!("failed to read {VARIABLE}: it is not UTF-8"),

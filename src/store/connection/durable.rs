@@ -83,14 +83,20 @@ impl Node {
             if was_short.is_some() {
                 durable.hold(&mut connection, proof).await?;
             }
-            let value = act(&mut connection).await?;
-            durable.hold(&mut connection, proof).await?;
-            lock(&durable.idle).push((moves, connection));
-            Ok(value)
+            let value = act(&mut connection).await;
+            // What Redis refuses in passing says nothing against the connection.
+            if value.is_ok() || value.as_ref().is_err_and(|error| matches!(error, StoreError::NotReady(_))) {
+                if value.is_ok() {
+                    durable.hold(&mut connection, proof).await?;
+                }
+                lock(&durable.idle).push((moves, connection));
+            }
+            value
         };
         let result = acted.await;
         // The others lead where this one led.
-        if result.as_ref().is_err_and(|error: &StoreError| error.passes()) {
+        let leaves = |error: &StoreError| error.leaves_server() || matches!(error, StoreError::NotReplicated);
+        if result.as_ref().is_err_and(leaves) {
             lock(&durable.idle).clear();
         }
         result

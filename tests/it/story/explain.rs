@@ -26,6 +26,12 @@ fn waits<'a>(story: &'a Value, what: &str) -> Vec<(&'a str, u64)> {
     waits.into_iter().flatten().map(wait).collect()
 }
 
+async fn timeline(world: &World, asked: &Asked) -> Vec<String> {
+    let object: Value = world.get(&format!("/v1/prompts/{}", asked.id)).await.json().await.unwrap();
+    let steps = object["timeline"].as_array().unwrap();
+    steps.iter().map(|step| step["phase"].as_str().unwrap().to_owned()).collect()
+}
+
 async fn answered(world: &World, asked: &Asked) -> Value {
     world.eventually_in(asked, "answered").await;
     story(world, &asked.id).await
@@ -92,6 +98,7 @@ async fn a_wait_for_omni_is_told_with_its_cause_while_it_lasts_and_afterwards() 
     // It lasts: nothing waited for it before.
     assert!(waits(&told, "it is sent to Omni").iter().all(|(cause, _)| *cause != "rate_limit"), "{told:#}");
     let told = answered(&world, &asked).await;
+    assert_eq!(timeline(&world, &asked).await, ["queued", "queued", "sending", "submitted", "finishing", "answered"]);
     let waits = waits(&told, "it is sent to Omni");
     let limit: u64 = waits.iter().filter(|(cause, _)| *cause == "rate_limit").map(|(_, ms)| ms).sum();
     assert!(limit >= 1000, "{told:#}");
@@ -128,6 +135,7 @@ async fn a_dead_letter_is_told_and_who_replayed_it() {
     assert_eq!(told["next"]["on"], asked.id);
     world.replay(&asked.id).await;
     let told = answered(&world, &asked).await;
+    assert_eq!(timeline(&world, &asked).await[0], "queued");
     step(&told, "replay by http");
     step(&told, "it is replayed");
     step(&told, "omni.delayed is published");
