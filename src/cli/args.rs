@@ -23,6 +23,7 @@ use super::simulate::Simulate;
 use super::tail::Tail;
 use super::users::Users;
 use super::webhook::Webhook;
+use crate::runtime::chain;
 
 const CONFIG: &str = "The configuration file, in TOML; else the one that OMNI_RELAY_CONFIG names";
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 not understood, 3 stopped with work dropped.";
@@ -96,7 +97,7 @@ fn command() -> clap::Command {
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     if !error.chain().any(|cause| cause.downcast_ref().is_some_and(closed)) {
-        eprintln!("omni-relay: {error:#}");
+        eprintln!("omni-relay: {}", chain(error.as_ref()));
     }
     ExitCode::FAILURE
 }

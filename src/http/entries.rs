@@ -13,6 +13,8 @@ use super::code::Code;
 use super::contract::openapi::READER;
 use super::contract::params::ConversationName;
 use super::contract::problems;
+use super::feed::{FEW, fitting};
+use super::history::Piece;
 use super::position::EntryId;
 use super::problem::{self, Problem};
 use super::reader::{self, PARAMETER, Reader};
@@ -62,7 +64,7 @@ pub(super) struct Gap {
         ("after" = Option<String>, Query, nullable = false, pattern = "^[0-9]{1,19}(-[0-9]{1,19})?$",
             description = "An entry's id in the stream; left out or `0`: the beginning of what is kept"),
         ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
-            description = "50 unless told otherwise"),
+            description = "50 unless told otherwise; a page has fewer where entries are large"),
     ),
     responses((status = 200, description = "A page", body = Page), Problems),
 )]
@@ -74,16 +76,23 @@ pub(super) async fn list(
 ) -> Result<Json<Page>, Problem> {
     let (after, limit) = parse(query.as_deref().unwrap_or_default())?;
     let conversation = reader.find(&services, &name).await?;
-    let piece = history::read(&services.store, &conversation, after, limit).await?;
-    let full = piece.entries.len() == limit;
-    let more = full && !services.store.entries(&conversation, &piece.end.to_string(), 1).await?.is_empty();
-    let gap = piece.entries.first().filter(|_| piece.gap);
-    Ok(Json(Page {
-        gap: gap.map(|first| Gap { from: after.to_string(), to: first.id.clone() }),
-        position: piece.end.to_string(),
-        next: more.then(|| piece.end.to_string()),
-        items: piece.entries.into_iter().map(|entry| entry.event).collect(),
-    }))
+    let store = &services.store;
+    let few = limit.min(FEW);
+    let Piece { mut entries, end, gap } = history::read(store, &conversation, after, few).await?;
+    let mut position = end.to_string();
+    let mut full = entries.len() == few;
+    // As many as are asked for, where they are small.
+    let rest = fitting(entries.iter().map(|entry| entry.event.get().len())).min(limit).saturating_sub(few);
+    if full && rest > 0 {
+        let others = store.entries(&conversation, &position, rest).await?;
+        full = others.len() == rest;
+        entries.extend(others);
+        position = entries.last().map_or(position, |last| last.id.clone());
+    }
+    let more = full && !store.entries(&conversation, &position, 1).await?.is_empty();
+    let gap = entries.first().filter(|_| gap).map(|first| Gap { from: after.to_string(), to: first.id.clone() });
+    let items = entries.into_iter().map(|entry| entry.event).collect();
+    Ok(Json(Page { gap, next: more.then(|| position.clone()), position, items }))
 }
 
 fn parse(query: &str) -> Result<(EntryId, usize), Problem> {

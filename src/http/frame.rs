@@ -28,6 +28,10 @@ impl Frame {
         let id = entry.id.parse().map_err(history::unreadable)?;
         Ok(Self { id, bytes: event_of(Some(&entry.kind), Some(&entry.id), entry.event.get()), ends })
     }
+
+    pub(super) fn weight(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// The event's text. Its data may have line breaks; a type with one ends there.

@@ -191,7 +191,7 @@ impl Tail {
             self.page.push_back(Frame { id: self.after, bytes, ends: None });
         }
         let frames: Vec<Frame> = piece.entries.iter().map(Frame::of).collect::<Result<_, _>>()?;
-        self.fits = fitting(&frames);
+        self.fits = fitting(frames.iter().map(Frame::weight));
         self.page.extend(frames);
         Ok(())
     }

@@ -19,7 +19,7 @@ pub(super) async fn publish(store: &Store) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the entry's time does not matter here")]
-async fn publish_with(store: &Store, metadata: &Value) -> String {
+pub(super) async fn publish_with(store: &Store, metadata: &Value) -> String {
     let conversation = Conversation::from_full("t-1").unwrap();
     let about = About {
         namespace: "test",

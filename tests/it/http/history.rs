@@ -3,7 +3,7 @@
 use omni_relay::simulator::Behaviour;
 use serde_json::{Value, json};
 
-use super::events::publish;
+use super::events::{publish, publish_with};
 use super::sse::Events;
 use super::{Relay, pointers, problem, question};
 
@@ -111,6 +111,28 @@ async fn a_history_is_read_page_by_page_and_goes_on_as_events() {
     let omnis = format!("/v1/conversations/{}/entries?limit=3", object["conversationId"].as_str().unwrap());
     let alias: Value = relay.get(&omnis).send().await.unwrap().json().await.unwrap();
     assert_eq!(alias["items"][2], object["entry"]);
+    relay.stop().await;
+}
+
+/// A page goes by the connection that all else goes by: what is large comes a few at a time.
+#[tokio::test]
+async fn a_page_of_large_entries_is_short_and_leads_to_the_next() {
+    let relay = Relay::start().await;
+    relay.answered("t-1").await;
+    let large = json!({"text": "x".repeat(400 * 1024)});
+    for _ in 0..20 {
+        publish_with(&relay.app.store, &large).await;
+    }
+    let (mut read, mut after) = (0, String::new());
+    loop {
+        let page = page(&relay, &format!("?limit=100{after}")).await;
+        let items = page["items"].as_array().unwrap();
+        assert!(page.to_string().len() < 4 * 1024 * 1024, "{} at once", items.len());
+        read += items.len();
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(read, 23);
     relay.stop().await;
 }
 
