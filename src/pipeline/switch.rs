@@ -1,6 +1,7 @@
 //! What this process may begin: nothing that an operator paused, as all replicas see it, and nothing at all while this one
 //! drains.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -102,6 +103,17 @@ impl Gate {
         while !self.is_open(&changes.borrow_and_update()) {
             if changes.changed().await.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Goes on saying whether the stage is held back, for as long as nothing is read anyway.
+    pub(super) async fn told(&self) -> Infallible {
+        let mut changes = self.switch.held.subscribe();
+        loop {
+            self.is_open(&changes.borrow_and_update());
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }

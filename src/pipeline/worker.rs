@@ -79,8 +79,10 @@ impl<S: Stage> Worker<S> {
         let mut last_claim: Option<Instant> = None;
         while !this.stop.is_requested() {
             let free = tokio::select! {
+                biased;
                 free = free(&permits) => free,
                 () = this.stop.requested() => break,
+                never = this.gate.told() => match never {},
             };
             // Asked last: a handler may have been waited for meanwhile.
             tokio::select! {

@@ -11,7 +11,6 @@ use crate::cli::output::Output;
 use crate::cli::runs::{follow, page};
 use crate::cli::show::{self, Style};
 use crate::cli::store::who;
-use crate::model::letter::LetterFilter;
 use crate::model::prompt::Invalid;
 use crate::model::run::{Action, Order, RunState};
 use crate::model::{Defaults, Edit};
@@ -74,7 +73,7 @@ impl Decide {
         if !self.ids.is_empty() {
             return self.named(action, letters).await;
         }
-        let filter = LetterFilter::from(self.filter);
+        let filter = self.filter.of(store).await?;
         let order = Order { action, filter, rate: self.rate, dry_run: self.dry_run };
         let run = runs.create_mine(order, &who()).await.context("failed to begin the run")?;
         let whole = follow(runs, store, &run.id).await?;

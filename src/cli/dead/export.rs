@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::filter::Filter;
 use crate::cli::show;
-use crate::model::letter::LetterFilter;
 use crate::pipeline::DeadLetters;
 use crate::store::Store;
 use crate::store::letters::Order;
@@ -24,7 +23,7 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) async fn run(self, store: &Store, letters: &DeadLetters) -> anyhow::Result<ExitCode> {
-        let (filter, mut behind) = (LetterFilter::from(self.filter), None);
+        let (filter, mut behind) = (self.filter.of(store).await?, None);
         loop {
             let found = store.look_at_letters(&filter, Order::Oldest, behind.as_ref(), STEP);
             let found = found.await.context("failed to list")?;

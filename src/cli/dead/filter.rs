@@ -1,5 +1,6 @@
 //! Which letters are meant.
 
+use anyhow::Context;
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 
 use crate::model::letter::LetterFilter;
 use crate::model::{Conversation, Tenant};
+use crate::store::Store;
 
 /// Every one that is given must fit.
 #[derive(Args)]
@@ -33,7 +35,7 @@ pub(super) struct Filter {
     prompt_id: Option<Uuid>,
     #[arg(long, value_name = "ID")]
     job_id: Option<Uuid>,
-    /// The conversation; `<tenant>/<name>` for a tenant's
+    /// The conversation, `<tenant>/<name>` for a tenant's; or Omni's id of it
     #[arg(long, value_parser = |name: &str| Conversation::from_full(name).ok_or("expected a conversation's name"))]
     conversation: Option<Conversation>,
     /// Those that died of the same cause
@@ -41,19 +43,27 @@ pub(super) struct Filter {
     fingerprint: Option<String>,
 }
 
-impl From<Filter> for LetterFilter {
-    fn from(filter: Filter) -> Self {
-        Self {
-            stage: filter.stage,
-            reason: filter.reason,
-            tenant: filter.tenant.as_deref().map(|name| Tenant::new(Some(name))),
-            since: filter.since,
-            until: filter.until,
-            text: filter.text,
-            prompt_id: filter.prompt_id.map(|id| id.to_string()),
-            job_id: filter.job_id.map(|id| id.to_string()),
-            conversation: filter.conversation,
-            fingerprint: filter.fingerprint,
-        }
+impl Filter {
+    /// As the store has it; Omni's id of a conversation is a name of it, too.
+    pub(super) async fn of(self, store: &Store) -> anyhow::Result<LetterFilter> {
+        let conversation = match self.conversation {
+            Some(own) => {
+                let name = own.as_str().to_owned();
+                store.named(Some(own), &name, |_| true).await.context("failed to find the conversation")?
+            }
+            None => None,
+        };
+        Ok(LetterFilter {
+            stage: self.stage,
+            reason: self.reason,
+            tenant: self.tenant.as_deref().map(|name| Tenant::new(Some(name))),
+            since: self.since,
+            until: self.until,
+            text: self.text,
+            prompt_id: self.prompt_id.map(|id| id.to_string()),
+            job_id: self.job_id.map(|id| id.to_string()),
+            conversation,
+            fingerprint: self.fingerprint,
+        })
     }
 }

@@ -46,7 +46,7 @@ pub(in crate::cli) struct Part {
 
 impl List {
     pub(super) async fn run(self, store: &Store, runs: &Runs) -> anyhow::Result<ExitCode> {
-        let filter = self.filter.into();
+        let filter = self.filter.of(store).await?;
         if self.group {
             return groups(&runs.groups(&filter).await.context("failed to group letters")?, self.output);
         }

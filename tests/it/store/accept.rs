@@ -167,3 +167,26 @@ async fn a_pushed_prompt_is_not_accepted_before_one_that_was_pushed_earlier() {
     assert_eq!(accept(&bed.store, behind, "c", &asked, Some(&later)).await, Accepted::New(Phase::Waiting));
     assert_eq!(bed.depth(Stream::Intake).await, (0, 0));
 }
+
+#[tokio::test]
+async fn a_conversation_is_found_by_its_own_name_and_then_by_omnis() {
+    let bed = Bed::new().await;
+    let (omnis, other) = (Uuid::new_v4(), Uuid::new_v4());
+    for (conversation, omnis) in [("acme/thread", omnis), ("globex/thread", other)] {
+        let asked = body(&json!({"conversationId": omnis}));
+        assert_eq!(bed.try_accept(new_id(), conversation, &asked).await, Accepted::New(Phase::Queued));
+    }
+    let find = async |name: &str| {
+        let own = named("acme/x").tenant();
+        let own = omni_relay::model::Conversation::new(&own, name);
+        bed.store.named(own, name, |bound| bound.tenant() == named("acme/x").tenant()).await.unwrap()
+    };
+    assert_eq!(find("thread").await, Some(named("acme/thread")));
+    assert_eq!(find(&omnis.to_string()).await, Some(named("acme/thread")));
+    assert_eq!(find(&other.to_string()).await, Some(named(&format!("acme/{other}"))), "it is another tenant's");
+    assert_eq!(find("no/name").await, None);
+    // What an earlier version began under Omni's id stays what it is.
+    let own = format!("acme/{omnis}");
+    bed.accept(&own).await;
+    assert_eq!(find(&omnis.to_string()).await, Some(named(&own)));
+}

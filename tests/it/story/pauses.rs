@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use omni_relay::pipeline::Pauses;
-use omni_relay::simulator::User;
+use omni_relay::simulator::{Behaviour, User};
 use omni_relay::store::Store;
 use omni_relay::store::connection::Redis;
 use serde_json::{Value, json};
@@ -41,6 +41,31 @@ async fn resume(world: &World, stage: &str) {
     let pauses = pauses(world);
     assert!(pauses.resume(&pauses.stage(stage).unwrap(), "cli:olga").await.unwrap());
     obeyed(world, stage, "ready").await;
+}
+
+/// Nothing is read either way, and who wonders why nothing goes on is to hear that it is paused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_told_while_every_handler_is_busy() {
+    let world = World::with(Setting::config(|sources| sources.with("backlog.prompts", "1"))).await;
+    world.sim.next_job(Behaviour::new().held());
+    let first = world.ask_in("first", "revenue by region").await;
+    world.eventually_in(&first, "submitted").await;
+    let waiting =
+        json!({"prompt": "q", "modelId": MODEL, "conversation": "second", "userId": User::new("dana", "Dana").id});
+    world.push(&waiting.to_string()).await;
+    eventually("somebody has it in hand", async || {
+        let pending: redis::streams::StreamPendingReply =
+            world.redis(redis::cmd("XPENDING").arg(format!("{{{}}}:intake", world.namespace)).arg("relay")).await;
+        (pending.count() == 1).then_some(())
+    })
+    .await;
+    pause(&world, "intake").await;
+    resume(&world, "intake").await;
+    world.sim.release(world.sim.jobs()[0].id);
+    eventually("it is answered", async || {
+        world.entries("second").await.into_iter().find(|entry| entry["type"] == "omni.answer")
+    })
+    .await;
 }
 
 /// Something that takes every stage but submit.
