@@ -65,7 +65,8 @@ impl Relay {
     pub(super) async fn on(redis_url: &str, namespace: &str, set: impl FnOnce(Sources) -> Sources) -> Self {
         let options = Options {
             requests_per_minute: 0,
-            duration: Duration::from_millis(5)..=Duration::from_millis(10),
+            // Long enough for a job to be announced before it ends, as jobs are.
+            duration: Duration::from_millis(40)..=Duration::from_millis(60),
             accept_unknown_users: true,
             ..Options::default()
         };

@@ -24,7 +24,7 @@ fn set(sources: Sources) -> Sources {
 
 async fn open(relay: &Relay, shown: &str) -> Events {
     let mut events = Events::open(relay.get("/v1/conversations/acme%2Fthread/events").bearer_auth(shown)).await;
-    events.take(3).await;
+    events.answer().await;
     events
 }
 
@@ -51,12 +51,12 @@ async fn a_stream_ends_with_the_right_to_it_and_no_sooner() {
     let mut operator = open(&relay, "ops-key").await;
     let parameter = relay.get(&format!("/v1/conversations/acme%2Fthread/events?token={token}"));
     let mut parameter = Events::open(parameter).await;
-    parameter.take(3).await;
+    parameter.answer().await;
 
     relay.reload(|sources| set(sources).with("omni.requests_per_minute", "90000")).unwrap();
     let entry = ask(&relay).await["entry"].clone();
     for events in [&mut stays, &mut rotated, &mut granted, &mut operator, &mut parameter] {
-        assert_eq!(events.take(3).await[2].data, entry, "nobody's right has changed");
+        assert_eq!(events.answer().await.data, entry, "nobody's right has changed");
     }
 
     let without_old = |sources| set(sources).with("callers.acme.key", "acme-key");
@@ -67,18 +67,18 @@ async fn a_stream_ends_with_the_right_to_it_and_no_sooner() {
     assert_eq!(operator.next().await, None, "its scope is gone");
     let entry = ask(&relay).await["entry"].clone();
     for events in [&mut stays, &mut granted, &mut parameter] {
-        assert_eq!(events.take(3).await[2].data, entry);
+        assert_eq!(events.answer().await.data, entry);
     }
     let rotating = format!("{OTHER},{SECRET}");
     relay.reload(|sources| without_old(sources).with("tokens.secrets", rotating)).unwrap();
     let entry = ask(&relay).await["entry"].clone();
     for events in [&mut stays, &mut granted, &mut parameter] {
-        assert_eq!(events.take(3).await[2].data, entry, "its secret is still good");
+        assert_eq!(events.answer().await.data, entry, "its secret is still good");
     }
     relay.reload(|sources| without_old(sources).with("tokens.secrets", OTHER)).unwrap();
     assert_eq!((granted.next().await, parameter.next().await), (None, None), "the secret of its token is gone");
     let entry = ask(&relay).await["entry"].clone();
-    assert_eq!(stays.take(3).await[2].data, entry);
+    assert_eq!(stays.answer().await.data, entry);
     relay.reload(|sources| without_old(sources).with("callers.acme.tenant", "other")).unwrap();
     assert_eq!(stays.next().await, None, "it is another tenant's caller");
     relay.stop().await;

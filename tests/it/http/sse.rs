@@ -76,6 +76,16 @@ impl Events {
         frames
     }
 
+    /// The next answer. `omni.job.submitted` may be missing before it: it is never told after an end.
+    pub(super) async fn answer(&mut self) -> Frame {
+        loop {
+            let frame = self.next().await.expect("the stream goes on");
+            if frame.event == "omni.answer" {
+                return frame;
+            }
+        }
+    }
+
     fn read(&mut self, block: &str) -> Option<Frame> {
         let (mut event, mut data) = (String::new(), String::new());
         let mut id = String::new();

@@ -50,9 +50,9 @@ async fn a_browser_reads_one_conversation_and_nothing_else() {
     let token = token(&relay, "acme-key").await;
 
     let mut events = Events::open(relay.get(&format!("{EVENTS}?token={token}"))).await;
-    assert_eq!(events.take(3).await[2].data, own["entry"]);
+    assert_eq!(events.answer().await.data, own["entry"]);
     let mut by_header = Events::open(relay.get(EVENTS).bearer_auth(&token)).await;
-    assert_eq!(by_header.take(3).await[2].data, own["entry"]);
+    assert_eq!(by_header.answer().await.data, own["entry"]);
     let omnis = own["conversationId"].as_str().unwrap();
     for path in ["/v1/conversations/t-1/entries", &format!("/v1/conversations/{omnis}/entries")] {
         let answer = relay.get(&format!("{path}?token={token}&limit=3")).send().await.unwrap();
@@ -78,7 +78,7 @@ async fn an_operators_token_for_a_tenants_conversation_is_for_that_one() {
     let token = mint(&relay, "operator-key", "/v1/conversations/acme%2Ft-1/token", "{}").await;
     for name in ["t-1", "acme%2Ft-1"] {
         let mut events = Events::open(relay.get(&format!("/v1/conversations/{name}/events?token={token}"))).await;
-        assert_eq!(events.take(3).await[2].data, own["entry"]);
+        assert_eq!(events.answer().await.data, own["entry"]);
     }
     problem(relay.get(&format!("/v1/conversations/globex%2Ft-1/events?token={token}")).send().await.unwrap(), 404)
         .await;
@@ -91,7 +91,7 @@ async fn a_stream_ends_with_its_token() {
     answered(&relay, "acme-key", "t-1").await;
     let token = mint(&relay, "acme-key", "/v1/conversations/t-1/token", r#"{"ttlSeconds": 3}"#).await;
     let mut events = Events::open(relay.get(&format!("{EVENTS}?token={token}"))).await;
-    events.take(3).await;
+    events.answer().await;
     assert_eq!(events.next().await, None);
     for request in [relay.get(&format!("{EVENTS}?token={token}")), relay.get(EVENTS).bearer_auth(&token)] {
         let answer = request.send().await.unwrap();
@@ -110,7 +110,7 @@ async fn a_token_is_worth_no_more_than_its_caller() {
     answered(&relay, "acme-key", "t-1").await;
     let token = token(&relay, "acme-key").await;
     let path = format!("{EVENTS}?token={token}");
-    Events::open(relay.get(&path)).await.take(3).await;
+    Events::open(relay.get(&path)).await.answer().await;
     relay.stop().await;
     let changes: [(&str, &dyn Fn(Sources) -> Sources); 4] = [
         ("another tenant", &|sources| sources.with("callers.acme.tenant", "globex")),
@@ -125,7 +125,7 @@ async fn a_token_is_worth_no_more_than_its_caller() {
         relay.stop().await;
     }
     let same = Relay::on(redis.url(), redis.namespace(), set).await;
-    Events::open(same.get(&path)).await.take(3).await;
+    Events::open(same.get(&path)).await.answer().await;
     same.stop().await;
 }
 
