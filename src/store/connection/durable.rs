@@ -83,15 +83,15 @@ impl Node {
             if was_short.is_some() {
                 durable.hold(&mut connection, proof).await?;
             }
-            let value = act(&mut connection).await;
-            // What Redis refuses in passing says nothing against the connection.
-            if value.is_ok() || value.as_ref().is_err_and(|error| matches!(error, StoreError::NotReady(_))) {
-                if value.is_ok() {
-                    durable.hold(&mut connection, proof).await?;
-                }
-                lock(&durable.idle).push((moves, connection));
+            let acted = act(&mut connection).await;
+            match &acted {
+                Ok(_) => durable.hold(&mut connection, proof).await?,
+                // What Redis refuses in passing says nothing against the connection.
+                Err(StoreError::NotReady(_)) => {}
+                Err(_) => return acted,
             }
-            value
+            lock(&durable.idle).push((moves, connection));
+            acted
         };
         let result = acted.await;
         // The others lead where this one led.

@@ -69,6 +69,29 @@ async fn what_too_few_replicas_hold_is_not_acknowledged_and_not_sent() {
     assert_eq!(world.sim.jobs().len(), 2);
 }
 
+/// What Redis refuses in passing says nothing against a connection, of which each such move has one to itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_is_asked_again_over_the_same_connections() {
+    let _alone = alone().await;
+    let trio = Trio::start().await;
+    let store = Store::new(Redis::new(&trio.url()).unwrap().with_replicas(1), "relay", policy());
+    assert!(matches!(accept(&store, new_id(), "c", &body(&json!({})), None).await, Accepted::New(_)));
+    let limit = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").clone();
+    store.redis().query::<String>(&limit).await.unwrap();
+    let connected = async || {
+        let info: String = store.redis().query(redis::cmd("INFO").arg("stats")).await.unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap().to_owned();
+        line.trim().parse::<usize>().unwrap()
+    };
+    let before = connected().await;
+    for _ in 0..20 {
+        let error = store.receive(webhook(Uuid::new_v4())).await.unwrap_err();
+        assert!(matches!(error, StoreError::NotReady(_)), "{error:?}");
+    }
+    // Sentinels may come and go meanwhile.
+    assert!(connected().await - before < 10);
+}
+
 /// A prompt that was accepted while replicas held it, and is sent while they do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_waits_to_be_sent_until_replicas_hold_that_it_is() {

@@ -211,12 +211,7 @@ async fn a_pushed_prompt_that_waits_for_room_writes_no_files_meanwhile() {
     world.eventually_in(&first, "submitted").await;
     let (file, seen) = file(1, 1000, "image/png", None);
     world.push(&prompt(&json!({"attachments": [file], "conversation": "second"})).to_string()).await;
-    eventually("somebody has it in hand", async || {
-        let pending: redis::streams::StreamPendingReply =
-            world.redis(redis::cmd("XPENDING").arg(format!("{{{}}}:intake", world.namespace)).arg("relay")).await;
-        (pending.count() == 1).then_some(())
-    })
-    .await;
+    world.eventually_in_hand("intake").await;
     world.sim.release(world.sim.jobs()[0].id);
     eventually("it is answered", async || {
         let entries = world.entries("second").await;

@@ -53,12 +53,7 @@ async fn a_pause_is_told_while_every_handler_is_busy() {
     let waiting =
         json!({"prompt": "q", "modelId": MODEL, "conversation": "second", "userId": User::new("dana", "Dana").id});
     world.push(&waiting.to_string()).await;
-    eventually("somebody has it in hand", async || {
-        let pending: redis::streams::StreamPendingReply =
-            world.redis(redis::cmd("XPENDING").arg(format!("{{{}}}:intake", world.namespace)).arg("relay")).await;
-        (pending.count() == 1).then_some(())
-    })
-    .await;
+    world.eventually_in_hand("intake").await;
     pause(&world, "intake").await;
     resume(&world, "intake").await;
     world.sim.release(world.sim.jobs()[0].id);

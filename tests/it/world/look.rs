@@ -59,6 +59,17 @@ impl World {
         eventually(&what, async || (self.phase(&asked.id).await.as_deref() == Some(phase)).then_some(())).await;
     }
 
+    /// Waits until one entry of a stage's stream, and no more, is in a handler's hands.
+    pub(crate) async fn eventually_in_hand(&self, stream: &str) {
+        let mut pending = redis::cmd("XPENDING");
+        pending.arg(format!("{{{}}}:{stream}", self.namespace)).arg("relay");
+        eventually("somebody has it in hand", async || {
+            let pending: redis::streams::StreamPendingReply = self.redis(&pending).await;
+            (pending.count() == 1).then_some(())
+        })
+        .await;
+    }
+
     pub(crate) async fn phase(&self, prompt_id: &str) -> Option<String> {
         self.record(prompt_id).await.remove("phase")
     }
